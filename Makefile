@@ -1,0 +1,52 @@
+# The only entry: every target does all of its own set-up, and starts in seconds when run again.
+PYTHON ?= python3.11
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint types bench constraints clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## the virtual environment, with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: apt-get install python3.11 python3.11-venv, or PYTHON=… make"; exit 1; }
+	@echo "==> making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module: apt-get install python3.11-venv"; exit 1; }
+	@echo "==> installing $(TORCH) (first, so that nothing else chooses a build)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	@echo "==> installing streakline and its tools at the versions of constraints.txt"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## real trainers, a real broker, the signals as they fire
+	@$(BIN)/streakline demo
+
+lint: $(READY) ## ruff
+	@echo "==> ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict
+	@echo "==> mypy --strict"
+	@$(BIN)/mypy
+
+test: $(READY) ## every test, on a real broker, with the coverage gate
+	@echo "==> pytest"
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=90
+
+bench: $(READY) ## what it costs and how fast it is
+	@$(BIN)/python -m tests.benchmarks
+
+constraints: $(READY) ## write constraints.txt anew from what is installed
+	@{ echo "# The versions CI and the Makefile install with; \`make constraints\` writes this file anew."; \
+	   $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > constraints.txt
+
+clean: ## everything that a target made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .streakline

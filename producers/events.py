@@ -1,0 +1,169 @@
+"""The wire contract: every event that travels on a Streakline topic, as a typed struct.
+
+JSON has no NaN, so a non-finite number travels as the string ``"NaN"``, ``"Infinity"`` or
+``"-Infinity"`` (the rule of protobuf's JSON mapping). In Python it is an ordinary float: the structs
+turn the strings back as they are built, `producers.codec` spells them on the way out.
+"""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeGuard
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import force_setattr
+
+if TYPE_CHECKING:
+    Number = float
+else:
+    Number = float | Literal["NaN", "Infinity", "-Infinity"]
+
+MAX_INTEGER = 2**63 - 1
+MAX_LAYERS = 16_384
+DEFAULT_PROJECT = "default"
+
+# Python's $ also matches before a closing newline, JSON Schema's does not: the lookahead makes them agree.
+IDENTIFIER = r"^[A-Za-z0-9._:/@-]{1,128}$(?!\n)"
+
+RunId = Annotated[
+    str, Meta(pattern=IDENTIFIER, description="1-128 characters of A-Z a-z 0-9 . _ : / @ -; the Kafka key")
+]
+Project = Annotated[str, Meta(pattern=IDENTIFIER, description="the project a run belongs to")]
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Seconds = Annotated[float, Meta(description="Unix seconds")]
+Text = Annotated[str, Meta(max_length=4096)]
+LayerName = Annotated[str, Meta(max_length=512)]
+
+SignalType = Literal[
+    "non_finite",
+    "loss_diverging",
+    "gradient_spike",
+    "attention_head_dead",
+    "dead_layers",
+    "loss_plateau",
+]
+Severity = Literal["info", "warning", "critical"]
+LayerKind = Literal["attention", "other"]
+
+
+def is_spelled(value: object) -> TypeGuard[str]:
+    """Whether a number is still the string it travelled as."""
+    return type(value) is str
+
+
+class StepEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One optimizer step, as the trainer measured it. Norms are taken before clipping."""
+
+    run_id: RunId
+    step: Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="optimizer step index")]
+    ts: Annotated[float, Meta(description="Unix seconds at which the trainer measured the step")]
+    loss: Annotated[Number, Meta(description="training loss")]
+    attempt: Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="grows every time the run is restarted")] = 0
+    learning_rate: Number | None = None
+    max_grad: Annotated[Number, Meta(description="largest per-parameter gradient norm, before clipping")] | None = (
+        field(name="maxGrad", default=None)
+    )
+    grad_norms: (
+        Annotated[
+            dict[LayerName, Number | None],
+            Meta(max_length=MAX_LAYERS, description="gradient norm of each layer; null is: not measured"),
+        ]
+        | None
+    ) = field(name="gradNorms", default=None)
+    dead_layers: (
+        Annotated[list[LayerName], Meta(max_length=MAX_LAYERS, description="layers the producer itself counts as dead")]
+        | None
+    ) = field(name="deadLayers", default=None)
+    epoch: Number | None = None
+
+    # A step is the event without a tag.
+    type: ClassVar[UnsetType] = UNSET
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "learning_rate", "max_grad", "epoch"):
+            value = getattr(self, name)
+            if is_spelled(value):
+                force_setattr(self, name, float(value))
+        norms = self.grad_norms
+        if norms and str in set(map(type, norms.values())):
+            floats = {layer: float(norm) if is_spelled(norm) else norm for layer, norm in norms.items()}
+            force_setattr(self, "grad_norms", floats)
+
+
+class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run_started"):
+    """A run, or a new attempt of it, begins; carries what its signals need to know of it."""
+
+    run_id: RunId
+    ts: Seconds
+    attempt: Count = 0
+    project: Project = DEFAULT_PROJECT
+    base_model: Text | None = None
+    early_stop: Annotated[
+        tuple[SignalType, ...], Meta(description="signal types on which this run asks to be stopped")
+    ] = ()
+    layer_kinds: (
+        Annotated[
+            dict[LayerName, LayerKind],
+            Meta(max_length=MAX_LAYERS, description="overrides recognition by name for the layers it lists"),
+        ]
+        | None
+    ) = None
+    config: Annotated[dict[Text, Text], Meta(max_length=1024)] = {}
+
+
+class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run_completed"):
+    """A run ended well; asks for the model diff when it names a checkpoint."""
+
+    run_id: RunId
+    ts: Seconds
+    steps: Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="optimizer steps taken")]
+    attempt: Count = 0
+    project: Project = DEFAULT_PROJECT
+    base_model: Text | None = None
+    checkpoint: Annotated[Text, Meta(description="folder of safetensors")] | None = None
+    eval_set: Text | None = None
+    saes: Annotated[tuple[Text, ...], Meta(max_length=1024)] | None = None
+    tokenizer: Text | None = None
+
+
+class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run_failed"):
+    """A run ended with an error."""
+
+    run_id: RunId
+    ts: Seconds
+    error: Annotated[str, Meta(max_length=65_536)]
+    attempt: Count = 0
+    project: Project = DEFAULT_PROJECT
+    base_model: Text | None = None
+
+
+class Signal(Struct, frozen=True, kw_only=True):
+    """What the engine has to say about one step of one run.
+
+    `signal_id` is ``run_id/attempt/step/type``: a replay after a crash makes the same id, so readers
+    can drop duplicates.
+    """
+
+    signal_id: str
+    run_id: RunId
+    project: Project
+    attempt: Count
+    step: Count
+    ts: Annotated[float, Meta(description="the ts of the event that fired it, never the clock's")]
+    type: SignalType
+    severity: Severity
+    metric: Annotated[str, Meta(description="what was judged: loss, max_grad, grad_norms.<layer>")]
+    value: Number
+    threshold: Annotated[Number, Meta(description="the bound that value crossed; null for non_finite")] | None
+    layers: dict[str, int] | None
+    epoch: Number | None
+    message: str
+    action: Annotated[Literal["stop"], Meta(description="stop when the run asked for it on this type")] | None
+
+    def __post_init__(self) -> None:
+        for name in ("value", "threshold", "epoch"):
+            value = getattr(self, name)
+            if is_spelled(value):
+                force_setattr(self, name, float(value))
+
+
+Lifecycle = RunStarted | RunCompleted | RunFailed
+TrainerEvent = StepEvent | Lifecycle
+Event = TrainerEvent | Signal

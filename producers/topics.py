@@ -1,0 +1,122 @@
+"""The topics: their names, what their records are, and how to make them with nothing left to a broker's defaults."""
+
+from typing import Annotated
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+from msgspec import Meta, Struct
+
+from producers.kafka import KafkaSettings, client_config
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+class TopicSettings(Struct, frozen=True, kw_only=True):
+    """How topics are named and made; each field is the environment variable ``STREAKLINE_<FIELD>``."""
+
+    topic_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$(?!\n)")] = "streakline."
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 8
+    """of the topics keyed by run; the unit in which stream workers share the load"""
+    replication: Annotated[int, Meta(ge=1, le=7)] = 1
+
+
+class Topics(Struct, frozen=True):
+    """The names of the topics under one prefix."""
+
+    steps: str
+    runs: str
+    signals: str
+    dead_letters: str
+    state_changelog: str
+    """every run's state, compacted: what a stream worker recovers its tables from"""
+
+
+class TopicsError(RuntimeError):
+    """The topics are not as they have to be; the message says what to do."""
+
+
+STREAM_APP_ID = "stream"
+STATE_TABLE = "runs"
+
+
+def topic_names(settings: TopicSettings) -> Topics:
+    """The names under the settings' prefix."""
+    prefix = settings.topic_prefix
+    return Topics(
+        steps=f"{prefix}steps",
+        runs=f"{prefix}runs",
+        signals=f"{prefix}signals",
+        dead_letters=f"{prefix}dead-letters",
+        state_changelog=f"{stream_app_id(settings)}-{STATE_TABLE}-changelog",
+    )
+
+
+def stream_app_id(settings: TopicSettings) -> str:
+    """The consumer group of the stream workers."""
+    return f"{settings.topic_prefix}{STREAM_APP_ID}"
+
+
+def topic_specs(settings: TopicSettings) -> list[NewTopic]:
+    """Every topic with all that matters said: a broker's defaults differ, and Tansu does not tell its own."""
+    names = topic_names(settings)
+    durable = {"cleanup.policy": "delete", "min.insync.replicas": "2" if settings.replication > 2 else "1"}
+    # An event is at most 1 MiB; what carries a whole state or a refused record may be larger.
+    event = durable | {"max.message.bytes": str(2 << 20)}
+    large = durable | {"max.message.bytes": str(32 << 20)}
+    configs = {
+        names.steps: event | {"retention.ms": str(7 * DAY_MS)},
+        names.runs: event | {"retention.ms": str(90 * DAY_MS)},
+        names.signals: large | {"retention.ms": str(90 * DAY_MS)},
+        names.dead_letters: large | {"retention.ms": str(30 * DAY_MS)},
+        names.state_changelog: large | {"cleanup.policy": "compact"},
+    }
+    return [
+        NewTopic(name, num_partitions=settings.partitions, replication_factor=settings.replication, config=config)
+        for name, config in configs.items()
+    ]
+
+
+def partition_counts(kafka: KafkaSettings, *, timeout_seconds: float = 10.0) -> dict[str, int]:
+    """Topic → number of partitions, of every topic there is. Raises `TopicsError` where the broker is away."""
+    try:
+        metadata = AdminClient(client_config(kafka)).list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        raise broker_away(kafka, error) from None
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def ensure_topics(kafka: KafkaSettings, settings: TopicSettings, *, timeout_seconds: float = 10.0) -> list[str]:
+    """Make the topics that are missing and return their names; a topic that is there is left as it is.
+
+    Raises `TopicsError` where the broker is away, refuses, or holds a topic with another number of partitions.
+    """
+    there = partition_counts(kafka, timeout_seconds=timeout_seconds)
+    check_partitions(there, settings)
+    missing = [spec for spec in topic_specs(settings) if spec.topic not in there]
+    if missing:
+        admin = AdminClient(client_config(kafka))
+        for name, future in admin.create_topics(missing, operation_timeout=timeout_seconds).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                raise TopicsError(f"cannot make topic {name}: {error.args[0].str()}") from None
+    return [spec.topic for spec in missing]
+
+
+def check_partitions(there: dict[str, int], settings: TopicSettings) -> None:
+    """Raise `TopicsError` where one of our topics has another number of partitions than the settings say."""
+    for spec in topic_specs(settings):
+        count = there.get(spec.topic, settings.partitions)
+        if count != settings.partitions:
+            raise TopicsError(
+                f"topic {spec.topic} has {count} partitions and the settings say {settings.partitions}: "
+                f"set STREAKLINE_PARTITIONS={count}, or make a new set of topics with another STREAKLINE_TOPIC_PREFIX"
+            )
+
+
+def broker_away(kafka: KafkaSettings, error: KafkaException) -> TopicsError:
+    """The sentence for a broker that does not answer."""
+    return TopicsError(
+        f"no answer from the broker at {kafka.kafka_bootstrap} ({error.args[0].str()}): "
+        "start one with `streakline up`, or set STREAKLINE_KAFKA_BOOTSTRAP"
+    )

@@ -1,0 +1,1 @@
+"""The stream application: judges every training step as it arrives and emits signals."""
