@@ -1,0 +1,122 @@
+"""The Faust application: what it is made of, and how a worker runs it."""
+
+import asyncio
+import logging
+from typing import NoReturn
+
+import faust
+import mode.loop
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from faust.types import TransportT
+from yarl import URL
+
+from producers.kafka import KafkaSettings, client_config
+from producers.topics import (
+    TopicsError,
+    TopicSettings,
+    broker_away,
+    check_partitions,
+    stream_app_id,
+    topic_names,
+    topic_specs,
+)
+from stream_app.engine.thresholds import load_policy
+from stream_app.metrics import StreamMetrics
+from stream_app.settings import StreamSettings
+from stream_app.steps import StepsAgent
+from stream_app.tables import RunTable
+from stream_app.tansu import is_tansu
+from stream_app.transport import KafkaTransport, TansuTransport, credentials
+
+# A whole run's state or a refused record may be larger than any event.
+_MAX_REQUEST_BYTES = 32 << 20
+
+
+class StreamApp(faust.App):
+    """A Faust application on our transport."""
+
+    transport_class: type[KafkaTransport] | type[TansuTransport] = KafkaTransport
+
+    def _new_transport(self) -> TransportT:
+        return self.transport_class(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> TransportT:
+        return self.transport_class(self.conf.broker_producer, self)
+
+
+class StreamWorker(faust.Worker):
+    """A Faust worker that logs as we do and draws no spinner."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
+        """Our lines at `level`, those of the libraries from warnings on; all to standard error."""
+        self.spinner = None
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, force=True)
+        logging.getLogger("streakline").setLevel(level)
+
+
+def run_worker(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettings) -> NoReturn:
+    """Run one stream worker until SIGTERM or Ctrl-C; ends the process.
+
+    Raises `TopicsError` where the broker is away or the topics are not as they have to be, ValueError for
+    thresholds that cannot be right, OSError where a file or port cannot be had; all before anything is read.
+    """
+    on_tansu = _check_broker(kafka, topics)
+    mode.loop.use("uvloop")
+    app = make_app(kafka, topics, settings, on_tansu=on_tansu)
+    worker = StreamWorker(app, loglevel=settings.log_level, redirect_stdouts=False, loop=asyncio.new_event_loop())
+    worker.execute_from_commandline()
+
+
+def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettings, *, on_tansu: bool) -> StreamApp:
+    """The application, not started. Raises as `run_worker` does."""
+    policy = load_policy(settings.thresholds_path)
+    names = topic_names(topics)
+    metrics = StreamMetrics(names.steps)
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    # Faust makes the last folder only.
+    settings.data_path.mkdir(parents=True, exist_ok=True)
+    app = StreamApp(
+        stream_app_id(topics),
+        broker=[URL(f"aiokafka://{server.strip()}") for server in kafka.kafka_bootstrap.split(",")],
+        broker_credentials=credentials(kafka),
+        datadir=settings.data_path,
+        store="rocksdb://",
+        web_enabled=False,
+        topic_partitions=topics.partitions,
+        topic_replication_factor=topics.replication,
+        topic_disable_leader=True,
+        processing_guarantee="at_least_once",
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 6,
+        # Waiting for a batch to be acknowledged can hang a rebalance; what is not, comes again.
+        stream_wait_empty=False,
+        # Recovery sticks where it looks for the latest offset of a changelog that was trimmed.
+        consumer_auto_offset_reset="earliest",
+        producer_compression_type=None if kafka.kafka_compression == "none" else kafka.kafka_compression,
+        producer_max_request_size=_MAX_REQUEST_BYTES,
+    )
+    app.transport_class = TansuTransport if on_tansu else KafkaTransport
+    table = RunTable(app, names.state_changelog, topics.partitions)
+    agent = StepsAgent(app=app, topics=names, table=table, policy=policy, settings=settings, metrics=metrics)
+    source = app.topic(names.steps, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    app.agent(source, name="steps", concurrency=1)(agent.run)
+    table.on_recovered(agent.announce)
+    app.timer(settings.expiry_interval_seconds)(agent.delete_expired)
+    return app
+
+
+def _check_broker(kafka: KafkaSettings, topics: TopicSettings) -> bool:
+    """Whether the broker is Tansu. Raises `TopicsError` where it is away or a topic is not as it has to be."""
+    try:
+        cluster = AdminClient(client_config(kafka)).list_topics(timeout=10)
+    except KafkaException as error:
+        raise broker_away(kafka, error) from None
+    there = {name: len(topic.partitions) for name, topic in cluster.topics.items()}
+    missing = [spec.topic for spec in topic_specs(topics) if spec.topic not in there]
+    if missing:
+        raise TopicsError(f"topic {missing[0]} is missing: run `streakline topics ensure`")
+    check_partitions(there, topics)
+    return is_tansu(cluster.cluster_id)

@@ -1,0 +1,18 @@
+"""When a run's state may go."""
+
+from collections.abc import Iterable
+
+from stream_app.judging import RunKey
+from stream_app.records import RunRecord
+from stream_app.settings import StreamSettings
+
+
+def is_expired(record: RunRecord, settings: StreamSettings, now: float) -> bool:
+    """Whether the run ended, or was last heard of, longer ago than the settings keep it. `now` in Unix seconds."""
+    kept = settings.finished_run_seconds if record.state.has_ended else settings.abandoned_run_seconds
+    return now - record.seen_at > kept
+
+
+def expired_keys(items: Iterable[tuple[RunKey, RunRecord]], settings: StreamSettings, now: float) -> list[RunKey]:
+    """The runs whose state may go."""
+    return [key for key, record in items if is_expired(record, settings, now)]

@@ -1,0 +1,38 @@
+"""How a stream worker runs; each field is the environment variable ``STREAKLINE_<FIELD>``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class StreamSettings(Struct, frozen=True, kw_only=True):
+    """The defaults are for one worker on one machine."""
+
+    data_dir: str = ".streakline/stream"
+    """holds this worker's RocksDB tables: one folder a worker, never shared"""
+    thresholds: str | None = None
+    """TOML file of thresholds, see `stream_app.engine.thresholds`"""
+    finished_run_seconds: Seconds = 3600.0
+    """how long a finished run's state is kept, so that its late events stay ignored"""
+    abandoned_run_seconds: Seconds = 86_400.0
+    """after this much silence the state of a run that never ended is deleted"""
+    expiry_interval_seconds: Seconds = 60.0
+    session_timeout_seconds: Annotated[float, Meta(ge=1)] = 6.0
+    """silence after which the broker gives a worker's partitions to another"""
+    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    """serves Prometheus metrics where set"""
+    metrics_host: str = "127.0.0.1"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def data_path(self) -> Path:
+        """`data_dir`, absolute."""
+        return Path(self.data_dir).absolute()
+
+    @property
+    def thresholds_path(self) -> Path | None:
+        """`thresholds`, as a path."""
+        return None if self.thresholds is None else Path(self.thresholds)

@@ -1,0 +1,87 @@
+"""Every run's state in RocksDB, its changelog on Kafka. The only place that reaches into Faust's tables.
+
+Faust would write a table's change to RocksDB at once and to the changelog some time later, and flushes that
+buffer with a time limit before it commits offsets. Here the order is ours: the broker has acknowledged a
+state before RocksDB holds it, and RocksDB holds it before the caller acknowledges the events behind it. So
+a committed offset means a state that survives an emptied data directory.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, cast
+
+import faust
+from rocksdict import WriteBatch
+
+from producers.topics import STATE_TABLE
+from stream_app.judging import RunKey
+from stream_app.records import RunRecord, decode_record
+
+if TYPE_CHECKING:
+    from faust.stores.rocksdb import Store
+
+# Faust's default block cache is 2 GiB for each partition.
+_ROCKSDB_OPTIONS = {"block_cache_size": 64 << 20, "write_buffer_size": 16 << 20}
+
+
+class RunTable:
+    """`RunRecord` by `RunKey`. Only the steps agent writes, and only for partitions it holds."""
+
+    def __init__(self, app: faust.App, changelog: str, partitions: int) -> None:
+        self._app = app
+        self._changelog = changelog
+        self._table = app.Table(
+            STATE_TABLE,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=partitions,
+            options=dict(_ROCKSDB_OPTIONS),
+        )
+
+    def on_recovered(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call `callback` each time the tables have caught up with their changelog."""
+        self._table.on_recover(callback)
+
+    @property
+    def _store(self) -> "Store":
+        return cast("Store", self._table.data)
+
+    def load(self, key: RunKey) -> RunRecord | None:
+        """What is stored of a run. Raises `UnreadableRecord`."""
+        raw = self._store._db_for_partition(key.partition).get(key.run)  # noqa: SLF001
+        return None if raw is None else decode_record(raw)
+
+    def items(self) -> Iterator[tuple[RunKey, RunRecord]]:
+        """Everything stored for the partitions this worker holds."""
+        for partition, database in list(self._store._dbs.items()):  # noqa: SLF001
+            for run, raw in self._store._visible_items(database):  # noqa: SLF001
+                yield RunKey(partition, run), decode_record(raw)
+
+    async def replicate(self, values: Mapping[RunKey, bytes | None]) -> Mapping[int, int]:
+        """Write `values` (None: deleted) to the changelog and wait until the broker has them.
+
+        Gives the last changelog offset of each partition, for `store`.
+        """
+        producer = self._app.producer
+        acknowledgements = [
+            await producer.send(self._changelog, key.run, value, key.partition, None, None)
+            for key, value in values.items()
+        ]
+        offsets: dict[int, int] = {}
+        for sent in await asyncio.gather(*acknowledgements):
+            offsets[sent.partition] = max(sent.offset, offsets.get(sent.partition, -1))
+        return offsets
+
+    def store(self, values: Mapping[RunKey, bytes | None], offsets: Mapping[int, int]) -> None:
+        """Write `values`, replicated up to `offsets`, to RocksDB: atomically for each partition."""
+        for partition, offset in offsets.items():
+            batch = WriteBatch(raw_mode=True)
+            for key, value in values.items():
+                if key.partition != partition:
+                    continue
+                if value is None:
+                    batch.delete(key.run)
+                else:
+                    batch.put(key.run, value)
+            batch.put(self._store.offset_key, str(offset).encode())
+            self._store._db_for_partition(partition).write(batch)  # noqa: SLF001
