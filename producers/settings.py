@@ -29,3 +29,14 @@ def load_settings(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
         reason, _, path = str(error).partition(" - at `$.")
         field = path.rstrip("`").split(".")[0].split("[")[0]
         raise SettingsError(f"{names[field]}: {reason}" if field in names else str(error)) from None
+
+
+def to_environ(settings: msgspec.Struct) -> dict[str, str]:
+    """The variables from which `load_settings` makes `settings` again; one that is None is empty, which is unset.
+
+    >>> from producers.topics import TopicSettings
+    >>> to_environ(TopicSettings(partitions=4))["STREAKLINE_PARTITIONS"]
+    '4'
+    """
+    values = msgspec.structs.asdict(settings)
+    return {PREFIX + name.upper(): "" if value is None else str(value) for name, value in values.items()}
