@@ -30,7 +30,7 @@ from stream_app.tables import RunTable
 
 logger = logging.getLogger("streakline.stream")
 
-BATCH_RECORDS = 500
+BATCH_RECORDS = 1000
 BATCH_WITHIN_SECONDS = 0.02
 
 # sysexits' EX_SOFTWARE: the supervisor starts us again, and the events that were not acknowledged come again.

@@ -1,0 +1,28 @@
+"""`streakline stream`: one stream worker."""
+
+from streakline.cli.errors import CommandError, ExitCode
+from streakline.cli.options import Bootstrap, kafka_settings, topic_settings
+
+
+def stream(bootstrap: Bootstrap = None) -> None:
+    """Judge every step as it arrives: one stream worker, until SIGTERM or Ctrl-C.
+
+    Several workers share the load; each needs a STREAKLINE_DATA_DIR of its own. All other settings come from
+    STREAKLINE_… variables too: DATA_DIR, THRESHOLDS, METRICS_PORT, METRICS_HOST, SESSION_TIMEOUT_SECONDS,
+    FINISHED_RUN_SECONDS, ABANDONED_RUN_SECONDS, LOG_LEVEL.
+    """
+    from producers.settings import load_settings
+    from stream_app.settings import StreamSettings
+
+    kafka, topics, settings = kafka_settings(bootstrap), topic_settings(), load_settings(StreamSettings)
+    try:
+        from stream_app.app import run_worker
+    except ImportError as error:
+        raise CommandError(
+            f"a stream worker needs more than is installed ({error.name}): pip install 'streakline[stream]'",
+            ExitCode.USAGE,
+        ) from None
+    try:
+        run_worker(kafka, topics, settings)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the stream worker cannot start: {error}", ExitCode.USAGE) from None
