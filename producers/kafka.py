@@ -8,6 +8,8 @@ Compression = Literal["none", "gzip", "lz4", "zstd"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
+MAX_RECORD_BYTES = 2 << 20
+
 ClientConfig = dict[str, str | int | float | bool]
 
 
@@ -81,6 +83,8 @@ def producer_config(settings: KafkaSettings) -> ClientConfig:
         "partitioner": "murmur2_random",
         "compression.type": settings.kafka_compression,
         "linger.ms": 5,
+        # Of the topics as well; librdkafka's default is less than the 1 MiB of an event.
+        "message.max.bytes": MAX_RECORD_BYTES,
     }
 
 

@@ -6,7 +6,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from msgspec import Meta, Struct
 
-from producers.kafka import KafkaSettings, client_config
+from producers.kafka import MAX_RECORD_BYTES, KafkaSettings, client_config
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -61,7 +61,7 @@ def topic_specs(settings: TopicSettings) -> list[NewTopic]:
     names = topic_names(settings)
     durable = {"cleanup.policy": "delete", "min.insync.replicas": "2" if settings.replication > 2 else "1"}
     # An event is at most 1 MiB; what carries a whole state or a refused record may be larger.
-    event = durable | {"max.message.bytes": str(2 << 20)}
+    event = durable | {"max.message.bytes": str(MAX_RECORD_BYTES)}
     large = durable | {"max.message.bytes": str(32 << 20)}
     configs = {
         names.steps: event | {"retention.ms": str(7 * DAY_MS)},

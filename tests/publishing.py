@@ -1,0 +1,32 @@
+"""Putting records on the steps topic as a trainer's client would, and reading signals back."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import Producer
+
+from producers.codec import decode_signal
+from producers.events import Signal
+from producers.kafka import KafkaSettings, producer_config
+from producers.reader import read_topic
+from producers.topics import TopicSettings, topic_names
+from tests.workload import Published
+
+
+def publish(kafka: KafkaSettings, topics: TopicSettings, records: Iterable[Published]) -> int:
+    """Send `records` in order, wait until the broker has them all, and return how many there were."""
+    producer, steps, count = Producer(producer_config(kafka)), topic_names(topics).steps, 0
+    for record in records:
+        while True:
+            try:
+                producer.produce(steps, record.value, key=record.key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        count += 1
+    assert producer.flush(30) == 0
+    return count
+
+
+def signals_on(kafka: KafkaSettings, topics: TopicSettings) -> list[Signal]:
+    """Every record of the signals topic, duplicates included."""
+    return [decode_signal(message.value() or b"") for message in read_topic(kafka, topic_names(topics).signals)]
