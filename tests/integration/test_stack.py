@@ -1,0 +1,129 @@
+"""The local stack: what dies is started again, and nothing is left behind."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from producers.codec import encode
+from producers.kafka import KafkaSettings
+from producers.topics import TopicSettings, partition_counts, topic_names
+from streakline.broker import BrokerError
+from streakline.processes import free_port
+from streakline.stack import MAX_RESTARTS, Stack, StackError, StackSettings
+from stream_app.engine.replay import steps
+from tests.commands import settings_environ, start
+from tests.publishing import publish, signals_on
+from tests.worker import wait_until
+from tests.workload import Published
+
+TOPICS = TopicSettings(partitions=2)
+
+
+def settings(folder: Path, *, workers: int = 1) -> StackSettings:
+    folder.mkdir(exist_ok=True)
+    return StackSettings(state_dir=folder, broker_port=0, workers=workers, metrics_port=0)
+
+
+def nan_record(run_id: str) -> Published:
+    return Published(run_id.encode(), encode(steps(loss=[float("nan")], run_id=run_id)[0]))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_stack_judges_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with Stack(settings(tmp_path, workers=2), KafkaSettings(), TOPICS) as stack:
+        pids = [worker.process.pid for worker in stack.workers]
+        publish(stack.kafka, TOPICS, [nan_record("run")])
+        wait_until(lambda: len(signals_on(stack.kafka, TOPICS)) == 1)
+    assert len(pids) == 2
+    assert not any(map(is_alive, pids))
+
+
+def test_a_worker_that_dies_is_started_again_and_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Stack(settings(tmp_path), KafkaSettings(), TOPICS, say=said.append) as stack:
+        stack.workers[0].process.kill()
+        stack.workers[0].process.wait()
+        stack.check()
+        publish(stack.kafka, TOPICS, [nan_record("run")])
+        wait_until(lambda: len(signals_on(stack.kafka, TOPICS)) == 1)
+    assert said == [f"stream-1 ended with status {-signal.SIGKILL}: starting it again"]
+
+
+def test_a_broker_that_dies_takes_its_data_with_it_and_everything_starts_anew(tmp_path: Path) -> None:
+    with Stack(settings(tmp_path), KafkaSettings(), TOPICS) as stack:
+        publish(stack.kafka, TOPICS, [nan_record("run")])
+        wait_until(lambda: len(signals_on(stack.kafka, TOPICS)) == 1)
+        assert stack._broker is not None
+        stack._broker.kill()
+        stack._broker.wait()
+        stack.check()
+        assert topic_names(TOPICS).steps in partition_counts(stack.kafka)
+        # The same events are new to the new broker's topics, so the old states must be gone.
+        publish(stack.kafka, TOPICS, [nan_record("run")])
+        wait_until(lambda: len(signals_on(stack.kafka, TOPICS)) == 1)
+
+
+def test_what_keeps_dying_ends_the_stack_with_a_sentence(tmp_path: Path) -> None:
+    with Stack(settings(tmp_path), KafkaSettings(), TOPICS) as stack:
+        for restarts in range(MAX_RESTARTS + 1):
+            stack.workers[0].process.kill()
+            stack.workers[0].process.wait()
+            if restarts < MAX_RESTARTS:
+                stack.check()
+        with pytest.raises(StackError, match="stream-1 keeps dying: see"):
+            stack.check()
+
+
+def test_a_folder_holds_one_stack(tmp_path: Path) -> None:
+    with (
+        Stack(settings(tmp_path), KafkaSettings(), TOPICS),
+        pytest.raises(StackError, match=r"already runs in .*--state-dir"),
+        Stack(settings(tmp_path), KafkaSettings(), TOPICS),
+    ):
+        pass
+
+
+def test_a_taken_port_is_one_sentence(tmp_path: Path, broker: str) -> None:
+    port = int(broker.rpartition(":")[2])
+    taken = StackSettings(state_dir=tmp_path, broker_port=port, metrics_port=0)
+    with pytest.raises(BrokerError, match=f"port {port} is taken"), Stack(taken, KafkaSettings(), TOPICS):
+        pass
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_up_says_where_things_are_and_ends_cleanly(how: signal.Signals, tmp_path: Path) -> None:
+    port = free_port()
+    command = start("up", "--port", str(port), "--metrics-port", str(free_port()), "--state-dir", tmp_path / "state")
+    assert command.stderr is not None
+    said = [command.stderr.readline().decode() for _ in range(6)]
+    assert said[0] == "starting the broker and the stream workers\n"
+    assert said[1] == f"broker         127.0.0.1:{port} (in memory)\n"
+    assert said[2].startswith("stream-1       http://127.0.0.1:")
+    assert said[5] == "Ctrl-C stops everything\n"
+    command.send_signal(how)
+    out, err = command.communicate(timeout=30)
+    assert (command.returncode, out, err) == (130, b"", b"")
+    with pytest.raises(RuntimeError):
+        partition_counts(KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}"), timeout_seconds=1)
+
+
+def test_up_beside_a_broker_starts_only_workers(broker: str, topics: TopicSettings, tmp_path: Path) -> None:
+    kafka = KafkaSettings(kafka_bootstrap=broker)
+    command = start(
+        "up", "--metrics-port", str(free_port()), "--state-dir", tmp_path, environ=settings_environ(kafka, topics)
+    )
+    publish(kafka, topics, [nan_record("run")])
+    wait_until(lambda: len(signals_on(kafka, topics)) == 1)
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert err.startswith(b"starting the stream workers\n")
