@@ -1,0 +1,258 @@
+"""Publishing a run from inside its training loop, without ever getting in the loop's way.
+
+Three lines in a trainer::
+
+    from streakline import StepPublisher
+
+    with StepPublisher(run_id="sft-7", project="assistant") as run:
+        for step, batch in enumerate(batches):
+            loss = train_on(batch)
+            run.step(step, loss)
+"""
+
+import operator
+import os
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, SupportsFloat, SupportsIndex, get_args
+
+import msgspec
+
+from producers.codec import decode, encode
+from producers.events import DEFAULT_PROJECT, Lifecycle, RunCompleted, RunFailed, RunStarted, SignalType, StepEvent
+from producers.kafka import KafkaSettings
+from producers.outbox import Outbox, PublisherStats, described
+from producers.settings import load_settings
+from producers.topics import TopicSettings, topic_names
+
+if TYPE_CHECKING:
+    from producers.gradients import Measured
+
+CLOSE_TIMEOUT_SECONDS = 10.0
+MAX_ERROR_CHARACTERS = 65_536
+
+_IDENTIFIER = "1-128 characters of A-Z a-z 0-9 . _ : / @ -"
+_REMEDIES = {
+    "run_id": _IDENTIFIER,
+    "project": _IDENTIFIER,
+    "early_stop": "a list of " + ", ".join(get_args(SignalType)),
+}
+
+
+class StepPublisher:
+    """One attempt of one run, published as it trains.
+
+    Making it announces the run; `attempt` is the current Unix second unless given, so a resumed run is a new attempt.
+    Leaving the ``with`` block completes the run, or fails it where an exception leaves the block, and waits at most
+    `close_timeout_seconds` for the broker. Raises ValueError, before anything is published, for an argument or a
+    setting that cannot be right. From then on nothing here raises or waits for the broker: records queue in
+    memory (10,000 of them, 32 MiB), and what cannot be published is counted in `stats` and said in the log named
+    ``streakline``.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        project: str = DEFAULT_PROJECT,
+        base_model: str | os.PathLike[str] | None = None,
+        early_stop: Iterable[SignalType] = (),
+        layer_kinds: Mapping[str, str] | None = None,
+        config: Mapping[str, object] | None = None,
+        attempt: int | None = None,
+        kafka: KafkaSettings | None = None,
+        topics: TopicSettings | None = None,
+        close_timeout_seconds: float = CLOSE_TIMEOUT_SECONDS,
+    ) -> None:
+        now = time.time()
+        self._started = _announcement(
+            run_id=run_id,
+            ts=now,
+            attempt=int(now) if attempt is None else attempt,
+            project=project,
+            base_model=_path(base_model),
+            early_stop=early_stop,
+            layer_kinds=layer_kinds,
+            config={} if config is None else config,
+        )
+        self._topics = topic_names(topics or load_settings(TopicSettings))
+        self._outbox = Outbox(run_id, kafka or load_settings(KafkaSettings))
+        self._close_timeout_seconds = close_timeout_seconds
+        self._steps = 0
+        self._has_ended = False
+        self._tell(self._started)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name."""
+        return self._started.run_id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the run this is."""
+        return self._started.attempt
+
+    @property
+    def stats(self) -> PublisherStats:
+        """The counts so far; acknowledgements are noticed on the next step and on closing."""
+        return self._outbox.stats()
+
+    def step(
+        self,
+        step: SupportsIndex,
+        loss: SupportsFloat,
+        *,
+        learning_rate: SupportsFloat | None = None,
+        gradients: "Measured | None" = None,
+        max_grad: SupportsFloat | None = None,
+        grad_norms: Mapping[str, SupportsFloat | None] | None = None,
+        dead_layers: Iterable[str] | None = None,
+        epoch: SupportsFloat | None = None,
+    ) -> None:
+        """Publish one optimizer step; `step` counts from 0 and grows.
+
+        `gradients` is what `GradientNorms.measure` gave before clipping; `max_grad` and `grad_norms` (layer → norm,
+        None: not measured) are for norms measured otherwise, and go before it. A tensor or NumPy scalar is taken
+        as its number, which waits for its device.
+        """
+        try:
+            if gradients is not None:
+                max_grad = gradients.max_grad if max_grad is None else max_grad
+                grad_norms = gradients.grad_norms if grad_norms is None else grad_norms
+            event = StepEvent(
+                run_id=self.run_id,
+                attempt=self.attempt,
+                step=operator.index(step),
+                ts=time.time(),
+                loss=_number(loss),
+                learning_rate=_number_or_none(learning_rate),
+                max_grad=_number_or_none(max_grad),
+                grad_norms=None if grad_norms is None else _numbers(grad_norms),
+                dead_layers=None if dead_layers is None else list(dead_layers),
+                epoch=_number_or_none(epoch),
+            )
+        except Exception as error:
+            self._outbox.refuse(StepEvent, error)
+            return
+        if self._has_ended:
+            self._outbox.refuse(StepEvent, ValueError("the run has ended"))
+        elif self._outbox.put(self._topics.steps, event):
+            self._steps = max(self._steps, event.step + 1)
+        self._outbox.poll()
+
+    def complete(
+        self,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        eval_set: str | os.PathLike[str] | None = None,
+        saes: Iterable[str | os.PathLike[str]] | None = None,
+        tokenizer: str | os.PathLike[str] | None = None,
+        steps: int | None = None,
+    ) -> None:
+        """Publish that the run ended well; with a `checkpoint` (folder of safetensors), it is compared with its base.
+
+        Paths are published as they are and have to mean the same to the diff workers. `steps` is the number of
+        optimizer steps taken: the highest step published and one, unless given.
+        """
+        try:
+            event = RunCompleted(
+                run_id=self.run_id,
+                attempt=self.attempt,
+                ts=time.time(),
+                project=self._started.project,
+                base_model=self._started.base_model,
+                steps=self._steps if steps is None else steps,
+                checkpoint=_path(checkpoint),
+                eval_set=_path(eval_set),
+                saes=None if saes is None else tuple(os.fspath(sae) for sae in saes),
+                tokenizer=_path(tokenizer),
+            )
+            decode(encode(event))
+        except Exception as error:
+            self._outbox.refuse(RunCompleted, error)
+            return
+        self._end(event)
+
+    def fail(self, error: BaseException | str) -> None:
+        """Publish that the run ended with `error`."""
+        text = described(error) if isinstance(error, BaseException) else str(error)
+        event = RunFailed(
+            run_id=self.run_id,
+            attempt=self.attempt,
+            ts=time.time(),
+            project=self._started.project,
+            base_model=self._started.base_model,
+            error=text.encode(errors="replace").decode()[:MAX_ERROR_CHARACTERS],
+        )
+        self._end(event)
+
+    def close(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for the broker, at most `timeout_seconds`, and let go of it; what is published afterwards is dropped.
+
+        True where everything that was published on this run is on its topics. Does not end the run.
+        """
+        return self._outbox.close(self._close_timeout_seconds if timeout_seconds is None else timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._has_ended:
+            if error is None:
+                self.complete()
+            else:
+                self.fail(error)
+        self.close()
+
+    def _end(self, event: RunCompleted | RunFailed) -> None:
+        if self._has_ended:
+            self._outbox.refuse(type(event), ValueError("the run has ended"))
+        else:
+            self._has_ended = True
+            self._tell(event)
+
+    def _tell(self, event: Lifecycle) -> None:
+        """Both topics: in order with the steps for the stream application, and where diff workers read."""
+        self._outbox.put(self._topics.steps, event)
+        self._outbox.put(self._topics.runs, event)
+        self._outbox.poll()
+
+
+def _announcement(**values: Any) -> RunStarted:
+    """The event of `values`. Raises ValueError with one sentence."""
+    if isinstance(config := values["config"], Mapping):
+        values["config"] = {str(name): str(value) for name, value in config.items()}
+    if isinstance(types := values["early_stop"], Iterable) and not isinstance(types, str):
+        values["early_stop"] = list(types)
+    try:
+        started = msgspec.convert(values, RunStarted)
+        decode(encode(started))
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        field = path.rstrip("`").split("[")[0].split(".")[0]
+        remedy = f"{values[field]!r} should be {_REMEDIES[field]}" if field in _REMEDIES else reason
+        raise ValueError(f"StepPublisher cannot take its {field}: {remedy}") from None
+    return started
+
+
+def _number(value: SupportsFloat) -> float:
+    if type(value) is float:
+        return value
+    # float() of a tensor that requires a gradient warns; item() of one does not.
+    item = getattr(value, "item", None)
+    return float(value if item is None else item())
+
+
+def _number_or_none(value: SupportsFloat | None) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _numbers(values: Mapping[str, SupportsFloat | None]) -> dict[str, float | None]:
+    return {name: _number_or_none(value) for name, value in values.items()}
+
+
+def _path(path: str | os.PathLike[str] | None) -> str | None:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
