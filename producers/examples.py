@@ -1,0 +1,147 @@
+"""Examples of every event, valid and not, for whoever writes a trainer in another language."""
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from producers.codec import Reason
+from producers.events import RunCompleted, RunFailed, RunStarted, Signal, StepEvent
+
+EventName = Literal["step", "run_started", "run_completed", "run_failed", "signal"]
+
+EVENT_NAMES: tuple[EventName, ...] = get_args(EventName)
+
+
+class InvalidExample(Struct, frozen=True):
+    """Text that is no event, and what is said of it."""
+
+    raw: str
+    reason: Reason
+    detail: str
+    seen_by_schema: bool
+    """False where JSON Schema cannot say it: the text is no JSON, or its size is what is wrong"""
+
+
+VALID: dict[EventName, StepEvent | RunStarted | RunCompleted | RunFailed | Signal] = {
+    "step": StepEvent(
+        run_id="sft/2026-01-01",
+        attempt=1,
+        step=120,
+        ts=1767225720.25,
+        loss=float("nan"),
+        learning_rate=2e-5,
+        max_grad=1.75,
+        grad_norms={"layers.0.self_attn": 1.5, "layers.0.mlp": float("inf"), "lm_head": None},
+        dead_layers=["layers.3.mlp"],
+        epoch=0.4,
+    ),
+    "run_started": RunStarted(
+        run_id="sft/2026-01-01",
+        attempt=1,
+        ts=1767225600.0,
+        project="assistant",
+        base_model="/models/base",
+        early_stop=("loss_plateau",),
+        layer_kinds={"blocks.0.mixer": "attention"},
+        config={"optimizer": "adamw"},
+    ),
+    "run_completed": RunCompleted(
+        run_id="sft/2026-01-01",
+        attempt=1,
+        ts=1767229200.0,
+        project="assistant",
+        base_model="/models/base",
+        checkpoint="/checkpoints/sft",
+        steps=3600,
+        eval_set="/evals/default.jsonl",
+        saes=("/saes/layer-8",),
+        tokenizer="/models/base",
+    ),
+    "run_failed": RunFailed(
+        run_id="sft/2026-01-01", attempt=1, ts=1767229200.0, project="assistant", error="RuntimeError: out of memory"
+    ),
+    "signal": Signal(
+        signal_id="sft/2026-01-01/1/120/dead_layers",
+        run_id="sft/2026-01-01",
+        project="assistant",
+        attempt=1,
+        step=120,
+        ts=1767225720.25,
+        type="dead_layers",
+        severity="warning",
+        metric="grad_norms.layers.3.mlp",
+        value=5.0,
+        threshold=5.0,
+        layers={"layers.3.mlp": 5},
+        epoch=0.4,
+        message="layers.3.mlp: gradient norm below 1e-06 for up to 5 consecutive steps at step 120",
+        action=None,
+    ),
+}
+
+
+def _invalid(raw: str, detail: str) -> InvalidExample:
+    return InvalidExample(raw, "invalid", detail, seen_by_schema=True)
+
+
+def _not_json(raw: str, detail: str) -> InvalidExample:
+    return InvalidExample(raw, "not_json", detail, seen_by_schema=False)
+
+
+_STEP = '{"run_id":"a","step":1,"ts":1767225600.0,"loss":2.0'
+_RUN_ID = r"Expected `str` matching regex '^[A-Za-z0-9._:/@-]{1,128}$(?!\\n)' - at `$.run_id`"
+
+INVALID: dict[EventName, list[InvalidExample]] = {
+    "step": [
+        _not_json(
+            '{"run_id":"a","step":1,"ts":1767225600.0,"loss":NaN}', "JSON is malformed: invalid character (byte 48)"
+        ),
+        _not_json(_STEP, "Input data was truncated"),
+        _invalid('{"run_id":"a","step":1,"ts":1767225600.0}', "Object missing required field `loss`"),
+        _invalid(
+            '{"run_id":"a","step":1,"ts":1767225600.0,"loss":null}', "Expected `float | str`, got `null` - at `$.loss`"
+        ),
+        _invalid('{"run_id":"a","step":1,"ts":1767225600.0,"loss":"2.0"}', "Invalid enum value '2.0' - at `$.loss`"),
+        _invalid('{"run_id":"a","step":-1,"ts":1767225600.0,"loss":2.0}', "Expected `int` >= 0 - at `$.step`"),
+        _invalid('{"run_id":"a","step":1.5,"ts":1767225600.0,"loss":2.0}', "Expected `int`, got `float` - at `$.step`"),
+        _invalid('{"run_id":"a","step":1,"ts":"Infinity","loss":2.0}', "Expected `float`, got `str` - at `$.ts`"),
+        _invalid('{"run_id":"no spaces","step":1,"ts":1767225600.0,"loss":2.0}', _RUN_ID),
+        _invalid(
+            _STEP + ',"gradNorms":{"layers.0":{"mlp":1.0}}}',
+            "Expected `float | str | null`, got `object` - at `$.gradNorms[...]`",
+        ),
+        _invalid(_STEP + ',"deadLayers":"layers.0.mlp"}', "Expected `array | null`, got `str` - at `$.deadLayers`"),
+        InvalidExample(
+            _STEP + "}" + " " * (1 << 20),
+            "too_large",
+            "1,048,628 bytes; an event has at most 1,048,576",
+            seen_by_schema=False,
+        ),
+    ],
+    "run_started": [
+        _invalid('{"type":"run_begun","run_id":"a","ts":1.0}', "Invalid value 'run_begun' - at `$.type`"),
+        _invalid('{"type":"run_started","run_id":"a"}', "Object missing required field `ts`"),
+        _invalid(
+            '{"type":"run_started","run_id":"a","ts":1.0,"early_stop":["loss_rising"]}',
+            "Invalid enum value 'loss_rising' - at `$.early_stop[0]`",
+        ),
+        _invalid(
+            '{"type":"run_started","run_id":"a","ts":1.0,"config":{"lr":0.1}}',
+            "Expected `str`, got `float` - at `$.config[...]`",
+        ),
+    ],
+    "run_completed": [
+        _invalid('{"type":"run_completed","run_id":"a","ts":1.0}', "Object missing required field `steps`"),
+        _invalid(
+            '{"type":"run_completed","run_id":"a","ts":1.0,"steps":3,"saes":"/saes/layer-8"}',
+            "Expected `array | null`, got `str` - at `$.saes`",
+        ),
+    ],
+    "run_failed": [
+        _invalid('{"type":"run_failed","run_id":"a","ts":1.0}', "Object missing required field `error`"),
+        _invalid('{"type":"run_failed","run_id":"","ts":1.0,"error":"x"}', _RUN_ID),
+    ],
+    "signal": [
+        _invalid('{"signal_id":"a/0/1/dead_layers"}', "Object missing required field `run_id`"),
+    ],
+}
