@@ -77,10 +77,12 @@ class StepEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: ClassVar[UnsetType] = UNSET
 
     def __post_init__(self) -> None:
-        for name in ("loss", "learning_rate", "max_grad", "epoch"):
-            value = getattr(self, name)
-            if is_spelled(value):
-                force_setattr(self, name, float(value))
+        # This runs for every event there is, and a number is seldom spelled.
+        types: tuple[type, ...] = (type(self.loss), type(self.learning_rate), type(self.max_grad), type(self.epoch))
+        if str in types:
+            for name in ("loss", "learning_rate", "max_grad", "epoch"):
+                if is_spelled(value := getattr(self, name)):
+                    force_setattr(self, name, float(value))
         norms = self.grad_norms
         if norms and str in set(map(type, norms.values())):
             floats = {layer: float(norm) if is_spelled(norm) else norm for layer, norm in norms.items()}

@@ -47,8 +47,6 @@ class Outbox:
         config: dict[str, Any] = producer_config(kafka) | {
             "queue.buffering.max.messages": QUEUE_RECORDS,
             "queue.buffering.max.kbytes": QUEUE_KBYTES,
-            # The default is less than the largest event.
-            "message.max.bytes": 2 << 20,
             # The queue is what bounds an outage; the default would throw records away after five minutes of it.
             "message.timeout.ms": 0,
         }

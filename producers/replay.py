@@ -10,20 +10,17 @@ from msgspec.structs import replace
 
 from producers.codec import decode, encode
 from producers.events import StepEvent, TrainerEvent
-from producers.kafka import KafkaSettings, producer_config
+from producers.kafka import MAX_RECORD_BYTES, KafkaSettings, producer_config
 from producers.reader import topic_missing, wrong_settings
 from producers.topics import Topics, partition_counts
 
 # Short, so that Ctrl-C is heard while nothing happens.
 _POLL_SECONDS = 0.2
 
-# What a topic takes (producers.topics); the client's own limit is below the size of the largest event.
-_MAX_RECORD_BYTES = 2 << 20
-
 # What may wait in the client for the broker; its default is 1 GiB.
 _QUEUE_KBYTES = 65_536
 
-MAX_RAW_BYTES = _MAX_RECORD_BYTES - 4096
+MAX_RAW_BYTES = MAX_RECORD_BYTES - 4096
 """what there is room for beside a record's key and frame"""
 
 _RUN_ID = re.compile(rb'"run_id"\s*:\s*"([A-Za-z0-9._:/@-]{1,128})"')
@@ -150,7 +147,6 @@ def publish(
 class _Publisher:
     def __init__(self, kafka: KafkaSettings, timeout_seconds: float) -> None:
         config = producer_config(kafka) | {
-            "message.max.bytes": _MAX_RECORD_BYTES,
             "queue.buffering.max.kbytes": _QUEUE_KBYTES,
             "message.timeout.ms": int(timeout_seconds * 1000),
         }
