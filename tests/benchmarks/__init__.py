@@ -1,0 +1,1 @@
+"""What Streakline costs and how fast it is: ``make bench``."""

@@ -1,0 +1,34 @@
+"""Every benchmark, or those named on the command line, one after the other."""
+
+import os
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+
+BENCHMARKS = ("engine", "gradients", "detect", "stream")
+
+
+def machine() -> str:
+    """Processor, cores, interpreter."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = models[0] if models else platform.processor()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+
+
+def main() -> None:
+    """Run them."""
+    names = sys.argv[1:] or BENCHMARKS
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
+    print(f"# {machine()}", flush=True)
+    for name in names:
+        print(flush=True)
+        import_module(f"tests.benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
