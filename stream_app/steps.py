@@ -66,7 +66,11 @@ class StepsAgent:
     async def run(self, stream: faust.StreamT[bytes]) -> None:
         """Take batches for as long as the worker lives; any failure ends the process with nothing acknowledged."""
         # It gives events, though its annotation says values; only the concrete class has it.
-        batches = cast("faust.Stream[EventT[bytes]]", stream).noack_take(BATCH_RECORDS, within=BATCH_WITHIN_SECONDS)
+        events = cast("faust.Stream[EventT[bytes]]", stream)
+        # noack_take turns acknowledging by itself off, and when it ends back to what it was: on SIGTERM, a moment
+        # before the stream ends, every record still in its queue would be acknowledged and lost.
+        events.enable_acks = False
+        batches = events.noack_take(BATCH_RECORDS, within=BATCH_WITHIN_SECONDS)
         try:
             async for batch in batches:
                 async with self._writing:

@@ -66,7 +66,8 @@ def test_a_fleet_gives_the_signals_of_detect_and_every_malformed_record_is_kept(
 def test_a_worker_that_ends_mid_stream_loses_and_adds_nothing(
     how: signal.Signals, keeps_data: bool, kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
 ) -> None:
-    records = list(fleet(runs=14, steps=3_000, layers=4, chaos=0.02, seed=1))
+    records = list(fleet(runs=14, steps=2_000, layers=4, chaos=0.02, seed=1))
+    expected = by_id(offline(records))
     publish(kafka, topics, records)
     with running_worker(kafka, topics, tmp_path / "first") as first:
         wait_until(lambda: first.counter("streakline_signals_total") > 0, first)
@@ -74,9 +75,9 @@ def test_a_worker_that_ends_mid_stream_loses_and_adds_nothing(
         status = first.process.wait(30)
         assert status == (-signal.SIGKILL if how == signal.SIGKILL else 0)
     at_end = len(signals_on(kafka, topics))
-    assert 0 < at_end < len(offline(records))
+    assert 0 < at_end < len(expected)
     with running_worker(kafka, topics, tmp_path / ("first" if keeps_data else "second")):
-        wait_until(lambda: by_id(signals_on(kafka, topics)) == by_id(offline(records)), timeout_seconds=60)
+        wait_until(lambda: by_id(signals_on(kafka, topics)) == expected, timeout_seconds=120)
 
 
 def test_two_workers_share_the_load_and_one_takes_over(
@@ -84,6 +85,7 @@ def test_two_workers_share_the_load_and_one_takes_over(
 ) -> None:
     records = list(fleet(runs=28, steps=1_500, layers=4, seed=2))
     half = len(records) // 2
+    expected = by_id(offline(records))
     with (
         running_worker(kafka, topics, tmp_path / "one") as one,
         running_worker(kafka, topics, tmp_path / "two") as two,
@@ -94,7 +96,7 @@ def test_two_workers_share_the_load_and_one_takes_over(
         wait_until(lambda: one.events() > 0 and two.events() > 0)
         two.kill()
         publish(kafka, topics, records[half:])
-        wait_until(lambda: by_id(signals_on(kafka, topics)) == by_id(offline(records)), one)
+        wait_until(lambda: by_id(signals_on(kafka, topics)) == expected, one, timeout_seconds=120)
 
 
 def test_a_run_that_ended_is_forgotten_after_its_delay_and_a_restart_is_judged_anew(
