@@ -7,6 +7,8 @@ import typer
 
 from streakline.cli.errors import CommandError, ExitCode, bad_input
 
+LOG_WIDTH = 160
+
 
 def demo(
     *,
@@ -29,8 +31,16 @@ def demo(
 
     from streakline.demo.run import DemoError, run_demo
 
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # A file or a log has no width of its own.
+        console = Console(highlight=False, width=LOG_WIDTH)
     try:
-        if not run_demo(state_dir, Console(highlight=False), keep=keep):
+        if not run_demo(state_dir, console, keep=keep):
             raise bad_input("the demo did not go as it should have: see above")
+    except OSError as error:
+        raise bad_input(
+            f"cannot keep the demo's files in {state_dir} ({error.strerror}): choose a --state-dir"
+        ) from None
     except DemoError as error:
         raise bad_input(f"the demo could not be played: {error}") from None

@@ -1,0 +1,125 @@
+"""The demo: the real pipeline on this machine, with runs that go well and runs that do not."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from producers.events import Signal
+from producers.kafka import KafkaSettings
+from producers.topics import TopicSettings
+from streakline.demo.cast import Part, parts, start
+from streakline.demo.scenarios import SCENARIOS, Scenario
+from streakline.demo.show import Stage, closing_table
+from streakline.demo.watch import Watch
+from streakline.processes import stop
+from streakline.stack import Stack, StackSettings
+
+TIMEOUT_SECONDS = 600.0
+SETTLE_SECONDS = 30.0
+"""for the last signals, once every run has ended"""
+
+
+class DemoError(RuntimeError):
+    """The demo could not be played; the message says why and where to look."""
+
+
+def run_demo(
+    state_dir: Path, console: Console, *, scenarios: Sequence[Scenario] = SCENARIOS, keep: bool = False
+) -> bool:
+    """Play the demo and say whether every expected signal came and no other than the offline replay's.
+
+    With `keep` the stack stays up afterwards until Ctrl-C. Raises `DemoError`, and what `Stack` raises.
+    """
+    began = time.monotonic()
+    console.print("starting a broker in memory and a stream worker")
+    settings = StackSettings(state_dir=state_dir, broker_port=0, metrics_port=0)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with Stack(settings, KafkaSettings(), TopicSettings(), say=console.print) as stack:
+        cast = parts(scenarios)
+        console.print("starting trainers, each a process of its own, and the replay of three recorded fine-tunes:")
+        for part in cast:
+            console.print(Text.assemble("  ", (f"{part.run_id:<20} ", "bold"), part.story))
+        with contextlib.closing(Watch(stack.kafka, stack.topics)) as watch, _processes(scenarios, stack) as processes:
+            with Stage(console, cast) as stage:
+                _follow(stack, watch, stage, processes, began + TIMEOUT_SECONDS)
+            signals = {part.run_id: watch.of_run(part.run_id) for part in cast}
+            agrees = watch.agrees
+            steps = sum(progress.step + 1 for progress in watch.runs.values())
+        console.print()
+        console.print(closing_table(cast, signals))
+        console.print()
+        problems = [*_problems(cast, signals)]
+        if not agrees:
+            problems.append("the signals are not those of an offline replay of the same steps")
+        for problem in problems:
+            console.print(Text(problem, style="red"))
+        if not problems:
+            console.print(
+                f"{steps:,} steps of {len(cast)} runs in {time.monotonic() - began:.0f} s; every expected signal came, "
+                "and the signals topic holds exactly what an offline replay of the steps gives"
+            )
+        _where_next(console, stack, keep=keep)
+        if keep:
+            stack.watch(float("inf"))
+    return not problems
+
+
+@contextlib.contextmanager
+def _processes(scenarios: Sequence[Scenario], stack: Stack) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
+    processes = start(scenarios, stack.kafka, stack.topics, stack.logs)
+    try:
+        yield processes
+    finally:
+        for process in processes.values():
+            stop(process)
+
+
+def _follow(
+    stack: Stack, watch: Watch, stage: Stage, processes: Mapping[str, subprocess.Popen[bytes]], deadline: float
+) -> None:
+    """Show what happens until every process has ended and the last signal has come, or is overdue."""
+    settled_by = None
+    while settled_by is None or not (watch.agrees or time.monotonic() > settled_by):
+        for signal in watch.poll():
+            stage.tell(signal)
+        stage.advance(watch.runs)
+        stack.check()
+        for name, process in processes.items():
+            if process.poll():
+                raise DemoError(f"{name} ended with status {process.returncode}: see {stack.logs / f'{name}.log'}")
+        if time.monotonic() > deadline:
+            raise DemoError(f"the runs did not end within {TIMEOUT_SECONDS:.0f} s: see {stack.logs}")
+        if settled_by is None and all(process.poll() == 0 for process in processes.values()):
+            settled_by = time.monotonic() + SETTLE_SECONDS
+
+
+def _problems(cast: Iterable[Part], signals: Mapping[str, list[Signal]]) -> Iterator[str]:
+    for part in cast:
+        for type_ in sorted(part.missing(signals[part.run_id])):
+            yield f"{part.run_id}: {type_} was expected and did not fire"
+        for type_ in sorted(part.unwanted(signals[part.run_id])):
+            yield f"{part.run_id}: {type_} fired and should not have"
+
+
+def _where_next(console: Console, stack: Stack, *, keep: bool) -> None:
+    console.print("\nwhere to look next:")
+    if keep:
+        bootstrap = f"STREAKLINE_KAFKA_BOOTSTRAP={stack.kafka.kafka_bootstrap}"
+        console.print(f"  {bootstrap} streakline runs", soft_wrap=True, highlight=False)
+        console.print(f"  {bootstrap} streakline signals smol-dead", soft_wrap=True, highlight=False)
+        console.print(f"  metrics at {stack.workers[0].metrics_url}", soft_wrap=True, highlight=False)
+        console.print("Ctrl-C stops everything")
+        return
+    console.print(
+        "  streakline demo --keep   the same, and the stack stays up for `streakline runs` and `streakline signals`\n"
+        "  streakline up            the stack for your own trainers\n"
+        "  README.md                three lines for your training loop\n"
+        f"  {stack.logs}   what every process had to say",
+        soft_wrap=True,
+        highlight=False,
+    )
