@@ -45,7 +45,9 @@ def decode(raw: bytes) -> TrainerEvent:
     """
     _check_size(raw)
     try:
-        if b'"type"' in raw and _tag.decode(raw).type is not None:
+        _check_utf_8(raw)
+        # A backslash: a key may be spelled with escapes, as in "\u0074ype".
+        if (b'"type"' in raw or b"\\" in raw) and _tag.decode(raw).type is not None:
             return _lifecycle.decode(raw)
         return _step.decode(raw)
     except (ValueError, RecursionError) as error:
@@ -55,6 +57,7 @@ def decode(raw: bytes) -> TrainerEvent:
 def decode_signal(raw: bytes) -> Signal:
     """The signal in `raw`; raises `MalformedEvent` for everything else."""
     try:
+        _check_utf_8(raw)
         return _signal.decode(raw)
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
@@ -83,6 +86,12 @@ def _spell_non_finite(value: Any) -> Any:
 def _check_size(raw: bytes) -> None:
     if len(raw) > MAX_EVENT_BYTES:
         raise MalformedEvent("too_large", f"{len(raw):,} bytes; an event has at most {MAX_EVENT_BYTES:,}")
+
+
+def _check_utf_8(raw: bytes) -> None:
+    # msgspec does not look into the fields it skips.
+    if not raw.isascii():
+        raw.decode()
 
 
 def _malformed(error: ValueError | RecursionError) -> MalformedEvent:

@@ -20,7 +20,8 @@ MAX_LAYERS = 16_384
 DEFAULT_PROJECT = "default"
 
 # Python's $ also matches before a closing newline, JSON Schema's does not: the lookahead makes them agree.
-IDENTIFIER = r"^[A-Za-z0-9._:/@-]{1,128}$(?!\n)"
+PYTHON_END = r"(?!\n)"
+IDENTIFIER = r"^[A-Za-z0-9._:/@-]{1,128}$" + PYTHON_END
 
 RunId = Annotated[
     str, Meta(pattern=IDENTIFIER, description="1-128 characters of A-Z a-z 0-9 . _ : / @ -; the Kafka key")

@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from producers.codec import Reason
@@ -19,7 +20,7 @@ class InvalidExample(Struct, frozen=True):
     reason: Reason
     detail: str
     seen_by_schema: bool
-    """False where JSON Schema cannot say it: the text is no JSON, or its size is what is wrong"""
+    """False where JSON Schema cannot say it: the text is no JSON, is too long, or a number is written wrongly"""
 
 
 VALID: dict[EventName, StepEvent | RunStarted | RunCompleted | RunFailed | Signal] = {
@@ -84,8 +85,17 @@ def _invalid(raw: str, detail: str) -> InvalidExample:
     return InvalidExample(raw, "invalid", detail, seen_by_schema=True)
 
 
+def _as_written(raw: str, detail: str) -> InvalidExample:
+    return InvalidExample(raw, "invalid", detail, seen_by_schema=False)
+
+
 def _not_json(raw: str, detail: str) -> InvalidExample:
     return InvalidExample(raw, "not_json", detail, seen_by_schema=False)
+
+
+def _signal(**wrong: object) -> str:
+    """The valid signal with some of its fields replaced."""
+    return msgspec.json.encode({**msgspec.to_builtins(VALID["signal"]), **wrong}).decode()
 
 
 _STEP = '{"run_id":"a","step":1,"ts":1767225600.0,"loss":2.0'
@@ -104,12 +114,19 @@ INVALID: dict[EventName, list[InvalidExample]] = {
         _invalid('{"run_id":"a","step":1,"ts":1767225600.0,"loss":"2.0"}', "Invalid enum value '2.0' - at `$.loss`"),
         _invalid('{"run_id":"a","step":-1,"ts":1767225600.0,"loss":2.0}', "Expected `int` >= 0 - at `$.step`"),
         _invalid('{"run_id":"a","step":1.5,"ts":1767225600.0,"loss":2.0}', "Expected `int`, got `float` - at `$.step`"),
+        # To JSON Schema 1.0 is an integer, and 1e400 a number like any other.
+        _as_written(
+            '{"run_id":"a","step":1.0,"ts":1767225600.0,"loss":2.0}', "Expected `int`, got `float` - at `$.step`"
+        ),
+        _as_written('{"run_id":"a","step":1,"ts":1767225600.0,"loss":1e400}', "Number out of range - at `$.loss`"),
         _invalid('{"run_id":"a","step":1,"ts":"Infinity","loss":2.0}', "Expected `float`, got `str` - at `$.ts`"),
         _invalid('{"run_id":"no spaces","step":1,"ts":1767225600.0,"loss":2.0}', _RUN_ID),
         _invalid(
             _STEP + ',"gradNorms":{"layers.0":{"mlp":1.0}}}',
             "Expected `float | str | null`, got `object` - at `$.gradNorms[...]`",
         ),
+        _invalid(_STEP + ',"maxGrad":"1.5"}', "Invalid enum value '1.5' - at `$.maxGrad`"),
+        _invalid(_STEP + ',"type":"step"}', "Invalid value 'step' - at `$.type`"),
         _invalid(_STEP + ',"deadLayers":"layers.0.mlp"}', "Expected `array | null`, got `str` - at `$.deadLayers`"),
         InvalidExample(
             _STEP + "}" + " " * (1 << 20),
@@ -129,6 +146,10 @@ INVALID: dict[EventName, list[InvalidExample]] = {
             '{"type":"run_started","run_id":"a","ts":1.0,"config":{"lr":0.1}}',
             "Expected `str`, got `float` - at `$.config[...]`",
         ),
+        _invalid(
+            '{"type":"run_started","run_id":"a","ts":1.0,"layer_kinds":{"blocks.0":"attn"}}',
+            "Invalid enum value 'attn' - at `$.layer_kinds[...]`",
+        ),
     ],
     "run_completed": [
         _invalid('{"type":"run_completed","run_id":"a","ts":1.0}', "Object missing required field `steps`"),
@@ -136,12 +157,22 @@ INVALID: dict[EventName, list[InvalidExample]] = {
             '{"type":"run_completed","run_id":"a","ts":1.0,"steps":3,"saes":"/saes/layer-8"}',
             "Expected `array | null`, got `str` - at `$.saes`",
         ),
+        _invalid(
+            '{"type":"run_completed","run_id":"a","ts":1.0,"steps":"3"}', "Expected `int`, got `str` - at `$.steps`"
+        ),
     ],
     "run_failed": [
         _invalid('{"type":"run_failed","run_id":"a","ts":1.0}', "Object missing required field `error`"),
         _invalid('{"type":"run_failed","run_id":"","ts":1.0,"error":"x"}', _RUN_ID),
+        _invalid(
+            '{"type":"run_failed","run_id":"a","ts":1.0,"error":null}', "Expected `str`, got `null` - at `$.error`"
+        ),
     ],
     "signal": [
         _invalid('{"signal_id":"a/0/1/dead_layers"}', "Object missing required field `run_id`"),
+        _invalid(_signal(severity="fatal"), "Invalid enum value 'fatal' - at `$.severity`"),
+        _invalid(_signal(value=None), "Expected `float | str`, got `null` - at `$.value`"),
+        _invalid(_signal(layers={"layers.3.mlp": "5"}), "Expected `int`, got `str` - at `$.layers[...]`"),
+        _invalid(_signal(action="pause"), "Invalid enum value 'pause' - at `$.action`"),
     ],
 }

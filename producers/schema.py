@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from producers.codec import encode
-from producers.events import RunCompleted, RunFailed, RunStarted, Signal, StepEvent
+from producers.events import PYTHON_END, RunCompleted, RunFailed, RunStarted, Signal, StepEvent
 from producers.examples import EVENT_NAMES, INVALID, VALID, EventName
 
 SHIPPED = Path(__file__).parent / "schemas"
@@ -28,7 +28,16 @@ def schema_of(event: EventName) -> dict[str, Any]:
     struct = _STRUCTS[event]
     generated = msgspec.json.schema(struct)
     # One struct each: what msgspec refers to is the schema itself.
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated["$defs"][struct.__name__]}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated["$defs"][struct.__name__]}
+    fields = schema["properties"]
+    if event == "step":
+        # Unknown fields are allowed, but whatever has a tag is decoded as a lifecycle event.
+        fields["type"] = {"description": "a step has no tag", "type": "null"}
+    for field in fields.values():
+        if "pattern" in field:
+            # The regular expressions of Go and Rust have no lookahead.
+            field["pattern"] = field["pattern"].removesuffix(PYTHON_END)
+    return schema
 
 
 def schema_files() -> dict[str, str]:

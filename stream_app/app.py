@@ -49,9 +49,10 @@ class StreamWorker(faust.Worker):
     """A Faust worker that logs as we do and draws no spinner."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
-        """Our lines at `level`, those of the libraries from warnings on; all to standard error."""
+        """Our lines at `level`, the libraries' from warnings on (at debug: from info on); all to standard error."""
         self.spinner = None
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, force=True)
+        theirs = logging.INFO if level <= logging.DEBUG else logging.WARNING
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=theirs, force=True)
         logging.getLogger("streakline").setLevel(level)
 
 
@@ -103,7 +104,7 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
     agent = StepsAgent(app=app, topics=names, table=table, policy=policy, settings=settings, metrics=metrics)
     source = app.topic(names.steps, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     app.agent(source, name="steps", concurrency=1)(agent.run)
-    table.on_recovered(agent.announce)
+    table.on_recovered(agent.on_recovered)
     app.timer(settings.expiry_interval_seconds)(agent.delete_expired)
     return app
 

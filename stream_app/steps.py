@@ -59,8 +59,13 @@ class StepsAgent:
         # One writer: a batch and the deletion of expired runs take turns.
         self._writing = asyncio.Lock()
 
-    async def announce(self) -> None:
-        """Say that the tables are as the changelog has them, after each rebalance."""
+    async def on_recovered(self) -> None:
+        """Hold the flow of records until Faust has set its positions; to be called when the tables are recovered.
+
+        Faust lets the steps flow before it seeks to the committed offsets, and resumes the flow after: which
+        empties the streams' queues. What was read in between is not read again, and lost.
+        """
+        self._app.consumer.stop_flow()
         logger.info("states recovered, judging %s", self._topics.steps)
 
     async def run(self, stream: faust.StreamT[bytes]) -> None:

@@ -34,6 +34,9 @@ def reason(raw: bytes | str) -> str:
         "{" + FIELDS + "} {}",
         "{" + FIELDS + ',"x":' + "[" * 200_000 + "]" * 200_000 + "}",
         b'{"run_id":"a","step":1,"ts":1.0,"loss":2.0,"gradNorms":{"\xff":1.0}}',
+        b'{"run_id":"a","step":1,"ts":1.0,"loss":2.0,"added_later":"\xff"}',
+        b'{"run_id":"a","step":1,"ts":1.0,"loss":2.0,"\xff":1}',
+        b'\xef\xbb\xbf{"run_id":"a","step":1,"ts":1.0,"loss":2.0}',
     ],
 )
 def test_what_is_no_json_is_said_to_be_none(raw: bytes | str) -> None:
@@ -123,6 +126,18 @@ def test_numbers_that_json_does_not_have(spelled: str, number: float) -> None:
     assert repr(decode(raw)) == repr(event)
 
 
+def test_a_tag_is_a_tag_however_it_is_spelled() -> None:
+    failed = rb'{"\u0074ype":"run_failed","run_id":"a","ts":1.0,"error":"x","step":1,"loss":2.0}'
+    assert decode(failed) == RunFailed(run_id="a", ts=1.0, error="x")
+    assert isinstance(decode(("{" + FIELDS + ',"type":null}').encode()), StepEvent)
+    assert isinstance(decode(("{" + FIELDS + ',"gradNorms":{"type":1.0,"a\\n":2.0}}').encode()), StepEvent)
+
+
+def test_a_signal_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(MalformedEvent, match="not_json: not UTF-8"):
+        decode_signal(b'{"added_later":"\xff"}')
+
+
 def test_absent_and_null_are_the_same() -> None:
     nulls = '{"run_id":"a","step":1,"ts":1.0,"loss":2.0,"maxGrad":null,"gradNorms":null,"deadLayers":null,"epoch":null}'
     assert decode(nulls.encode()) == decode(("{" + FIELDS + "}").encode())
@@ -160,6 +175,20 @@ def test_whatever_the_bytes_there_is_an_event_or_a_reason(raw: bytes) -> None:
     for read in (decode, decode_signal):
         with contextlib.suppress(MalformedEvent):
             read(raw)
+
+
+@given(step_events | lifecycles, st.data())
+def test_a_damaged_event_is_an_event_or_a_reason(
+    event: StepEvent | RunStarted | RunCompleted | RunFailed, data: st.DataObject
+) -> None:
+    raw = bytearray(encode(event))
+    pieces = st.binary(max_size=3) | st.sampled_from([b"null", b"[", b"{", b'"', b"\\", b"-", b"1e999", b"true"])
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(raw)))
+        raw[start : start + data.draw(st.integers(0, 3))] = data.draw(pieces)
+    for read in (decode, decode_signal):
+        with contextlib.suppress(MalformedEvent):
+            read(bytes(raw))
 
 
 @given(step_events, st.data())
