@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +25,14 @@ def main() -> None:
     unknown = set(names) - set(BENCHMARKS)
     if unknown:
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
+    if len(names) == 1:
+        import_module(f"tests.benchmarks.{names[0]}").main()
+        return
     print(f"# {machine()}", flush=True)
     for name in names:
         print(flush=True)
-        import_module(f"tests.benchmarks.{name}").main()
+        # Each in a process of its own: a child's peak memory counts what its parent had when it was made.
+        subprocess.run([sys.executable, "-m", "tests.benchmarks", name], check=True)
 
 
 if __name__ == "__main__":

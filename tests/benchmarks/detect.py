@@ -35,6 +35,7 @@ class Measured(Struct, frozen=True):
 
 def main() -> None:
     """Print speed and peak memory at each size."""
+    print(f"## streakline detect, {LAYERS} layers, {RUNS} runs, the whole command")
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
             path = Path(folder) / "events.jsonl"

@@ -7,7 +7,7 @@ from stream_app.engine.evaluate import evaluate
 from stream_app.engine.replay import signals_of, steps
 from stream_app.engine.state import RunState
 from stream_app.engine.streaks import TooManyLayers
-from stream_app.engine.thresholds import ThresholdPolicy
+from stream_app.engine.thresholds import ThresholdPolicy, Thresholds
 
 POLICY = ThresholdPolicy()
 
@@ -44,6 +44,13 @@ def test_a_list_and_norms_continue_one_streak() -> None:
     assert found(events) == [(4, "dead_layers", {"mlp": 5}), (34, "dead_layers", {"mlp": 35})]
     # A report alone makes five; one live measurement ends it.
     assert found([reported(0, "mlp"), measured(1, mlp=0.0), measured(31, mlp=1.0)]) == [(0, "dead_layers", {"mlp": 5})]
+
+
+def test_the_first_report_is_as_long_as_a_dead_streak_has_to_be() -> None:
+    for needed in (1, 2, 9):
+        policy = ThresholdPolicy(default=Thresholds(dead_streak=needed))
+        (signal,) = signals_of([reported(0, "mlp")], policy)
+        assert (signal.layers, signal.threshold) == ({"mlp": needed}, float(needed))
 
 
 def test_a_list_removes_what_it_does_not_name_and_no_list_leaves_all() -> None:
