@@ -58,6 +58,7 @@ class StepsAgent:
         self._metrics = metrics
         # One writer: a batch and the deletion of expired runs take turns.
         self._writing = asyncio.Lock()
+        self._recovered_generation: int | None = None
 
     async def on_recovered(self) -> None:
         """Hold the flow of records until Faust has set its positions; to be called when the tables are recovered.
@@ -66,6 +67,7 @@ class StepsAgent:
         empties the streams' queues. What was read in between is not read again, and lost.
         """
         self._app.consumer.stop_flow()
+        self._recovered_generation = self._app.consumer_generation_id
         logger.info("states recovered, judging %s", self._topics.steps)
 
     async def run(self, stream: faust.StreamT[bytes]) -> None:
@@ -86,17 +88,23 @@ class StepsAgent:
 
     async def delete_expired(self) -> None:
         """Delete the states of runs that ended or fell silent long ago."""
+        # Until the tables are recovered they hold old states of runs that have long gone on.
+        generation = self._recovered_generation
+        if generation != self._app.consumer_generation_id:
+            return
         try:
             # Reading every state takes a while at 10,000 runs, and the event loop has steps to judge.
             keys = await asyncio.to_thread(expired_keys, self._table.items(), self._settings, time.time())
             if not keys:
                 return
             async with self._writing:
+                if generation != self._app.consumer_generation_id:
+                    return
                 # Read again: a batch may have revived a run meanwhile.
                 now = time.time()
                 records = {key: self._table.load(key) for key in keys}
                 gone = [key for key, record in records.items() if record and is_expired(record, self._settings, now)]
-                if await self._write(dict.fromkeys(gone), self._app.consumer_generation_id):
+                if await self._write(dict.fromkeys(gone), generation):
                     self._metrics.count_expired(len(gone))
         except Exception:
             logger.critical("expired runs could not be deleted", exc_info=True)

@@ -1,7 +1,7 @@
 """What the demo's trainers go through, and the signals that have to come of it."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -62,14 +62,7 @@ SCENARIOS = (
         name="healthy",
         story="a transformer that learns a river station's log; nothing goes wrong",
         steps=300,
-        forbidden=(
-            "non_finite",
-            "loss_diverging",
-            "gradient_spike",
-            "attention_head_dead",
-            "dead_layers",
-            "loss_plateau",
-        ),
+        forbidden=get_args(SignalType),
         peak_rate=3e-3,
         final_rate=0.1,
         decay_steps=300,
