@@ -24,6 +24,8 @@ def test_nothing_is_left_to_the_brokers_defaults() -> None:
         assert config["min.insync.replicas"] == "2"
         assert config["cleanup.policy"] == "compact" or "retention.ms" in config
     assert configs["streakline.stream-runs-changelog"]["cleanup.policy"] == "compact"
+    assert configs["streakline.steps"]["retention.ms"] == "604800000"  # seven days
+    assert "retention.ms" not in configs["streakline.stream-runs-changelog"]
 
 
 def test_another_number_of_partitions_is_one_sentence() -> None:
