@@ -46,9 +46,9 @@ def run_demo(
             console.print(Text.assemble("  ", (f"{part.run_id:<20} ", "bold"), part.story))
         with contextlib.closing(Watch(stack.kafka, stack.topics)) as watch, _processes(scenarios, stack) as processes:
             with Stage(console, cast) as stage:
-                _follow(stack, watch, stage, processes, began + TIMEOUT_SECONDS)
+                _follow(stack, watch, stage, cast, processes, began + TIMEOUT_SECONDS)
             signals = {part.run_id: watch.of_run(part.run_id) for part in cast}
-            agrees = watch.agrees
+            agrees = _is_complete(watch, cast)
             steps = sum(progress.step + 1 for progress in watch.runs.values())
         console.print()
         console.print(closing_table(cast, signals))
@@ -79,12 +79,24 @@ def _processes(scenarios: Sequence[Scenario], stack: Stack) -> Iterator[Mapping[
             stop(process)
 
 
-def _follow(
-    stack: Stack, watch: Watch, stage: Stage, processes: Mapping[str, subprocess.Popen[bytes]], deadline: float
+def _is_complete(watch: Watch, cast: Iterable[Part]) -> bool:
+    """Whether every step has been read back, and exactly the signals that they give."""
+    return watch.agrees and all(
+        part.run_id in watch.runs and watch.runs[part.run_id].step + 1 == part.steps for part in cast
+    )
+
+
+def _follow(  # noqa: PLR0917
+    stack: Stack,
+    watch: Watch,
+    stage: Stage,
+    cast: Sequence[Part],
+    processes: Mapping[str, subprocess.Popen[bytes]],
+    deadline: float,
 ) -> None:
     """Show what happens until every process has ended and the last signal has come, or is overdue."""
     settled_by = None
-    while settled_by is None or not (watch.agrees or time.monotonic() > settled_by):
+    while settled_by is None or not (_is_complete(watch, cast) or time.monotonic() > settled_by):
         for signal in watch.poll():
             stage.tell(signal)
         stage.advance(watch.runs)

@@ -28,6 +28,8 @@ def test_the_demo_shows_what_fired_and_that_it_is_right(tmp_path: Path) -> None:
     assert rows == ["demo-plateau", "smol-normal", "smol-diverge", "smol-dead"]
     assert any("loss_plateau (stop)" in line for line in table)
     assert "exactly what an offline replay of the steps gives" in page
+    # Nothing was left unread when it was compared.
+    assert f"{260 + 100 + 50 + 50} steps of 4 runs" in page
     assert "where to look next:" in page
 
 
