@@ -1,10 +1,14 @@
-"""Gradient norms of a model's layers with one device sync. The only module of this package that imports torch."""
+"""Gradient norms of a model's layers with one device sync. Imports torch."""
 
 import math
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import cast
 
 import torch
 from msgspec import Struct
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 
 # What torch.compile, FSDP and activation checkpointing put into the name of every parameter they wrap.
 _WRAPPERS = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
@@ -43,10 +47,14 @@ def layer_of(parameter_name: str) -> str:
 
 
 class GradientNorms:
-    """Measures the gradient norms of a model's parameters, grouped by layer.
+    """Measures the gradient norms of a model's parameters, grouped by layer, when it is asked to.
+
+    `StepPublisher.watch` does this by itself at the right moment; this is for loops that want to choose it.
 
     Takes a module or ``(name, parameter)`` pairs as they are now: make it after the model is wrapped. A parameter
     under several names (tied weights) counts once, under the first. `group` maps a parameter's name to its layer.
+    Raises TypeError for parameters that are sharded over processes (DTensor: FSDP2, tensor parallelism), whose norms
+    `StepPublisher.watch` measures.
 
     >>> model = torch.nn.Linear(2, 1, bias=False)
     >>> model(torch.tensor([[3.0, 4.0]])).sum().backward()
@@ -62,10 +70,11 @@ class GradientNorms:
         named = parameters.named_parameters() if isinstance(parameters, torch.nn.Module) else parameters
         unique: dict[int, tuple[str, torch.Tensor]] = {}
         for name, parameter in named:
+            if is_dtensor(parameter):
+                raise TypeError(f"{name} is sharded over processes: let StepPublisher.watch measure it")
             unique.setdefault(id(parameter), (group(name), parameter))
         self._parameters = list(unique.values())
 
-    @torch.no_grad()
     def measure(self) -> Measured:
         """The norms of the gradients as they are now; parameters that are frozen or have no gradient are left out.
 
@@ -73,49 +82,73 @@ class GradientNorms:
         are for norms in the loss's own scale, and a clipped norm says nothing. It reads every gradient once, writes
         one number a parameter, and waits for the device once; once for each device where the model spans several,
         and once more for each sparse gradient, whose duplicate rows have to be added up. Gradients in half precision
-        are accumulated in float32, the others in their own type; groups are added up in float64. Gradients that are
-        sharded over processes (DTensor) are not gathered: not for FSDP2 or tensor parallelism yet.
+        are accumulated in float32, the others in their own type; groups are added up in float64.
         """
-        # A fused kernel takes tensors of one device and one type; mixed, they would go one by one.
-        buckets: dict[tuple[torch.device, torch.dtype], _Bucket] = {}
+        layers: list[str] = []
+        grads: list[torch.Tensor] = []
         for layer, parameter in self._parameters:
             grad = parameter.grad
-            if grad is None or not parameter.requires_grad:
-                continue
-            bucket = buckets.setdefault((grad.device, grad.dtype), _Bucket([], []))
-            bucket.layers.append(layer)
-            bucket.grads.append(grad if grad.layout is torch.strided else _values(grad))
-        devices: dict[torch.device, list[_Bucket]] = {}
-        for (device, _), bucket in buckets.items():
-            devices.setdefault(device, []).append(bucket)
-        # Every device gets its work before the first is waited for.
-        pending = [(held, torch.cat([_norms(bucket.grads) for bucket in held])) for held in devices.values()]
-        norms: list[float] = []
-        layers: dict[str, list[float]] = {}
-        for held, stacked in pending:
-            fetched = stacked.tolist()
-            norms += fetched
-            names = (layer for bucket in held for layer in bucket.layers)
-            for layer, norm in zip(names, fetched, strict=True):
-                layers.setdefault(layer, []).append(norm)
-        return Measured(_maximum(norms), {layer: math.hypot(*parts) for layer, parts in layers.items()})
+            if grad is not None and parameter.requires_grad:
+                layers.append(layer)
+                grads.append(grad)
+        pending = norms_of(grads)
+        numbers = fetched([part.norms for part in pending])
+        owners = [layers[index] for part in pending for index in part.indexes]
+        return summed(owners, [norm for part in numbers for norm in part])
 
 
-class _Bucket(Struct):
-    layers: list[str]
-    grads: list[torch.Tensor]
+class Pending(Struct, frozen=True):
+    """Norms that are still on their device."""
+
+    indexes: list[int]
+    """which gradient each is of"""
+    norms: torch.Tensor
+    """one number each"""
+
+
+def is_dtensor(tensor: torch.Tensor) -> bool:
+    """Whether `tensor` is a DTensor; of these there are none where nobody has imported them."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
+@torch.no_grad()
+def norms_of(grads: Sequence[torch.Tensor]) -> list[Pending]:
+    """The norm of each of `grads`, once each, on its device, which is not waited for."""
+    dense: list[torch.Tensor | None] = [grad if grad.layout is torch.strided else _values(grad) for grad in grads]
+    pending = []
+    # A fused kernel takes tensors of one device and one type; mixed, they would go one by one.
+    buckets = _group_tensors_by_device_and_dtype([dense], with_indices=True) if dense else {}
+    for (_, dtype), ((bucket,), indexes) in buckets.items():
+        held = cast("list[torch.Tensor]", bucket)
+        norms = torch._foreach_norm(held, 2, torch.float32 if dtype in _NARROW else None)  # noqa: SLF001
+        pending.append(Pending(indexes, torch.stack(norms)))
+    return pending
+
+
+def fetched(vectors: Sequence[torch.Tensor]) -> list[list[float]]:
+    """The numbers of `vectors`; waits once for each device that they are on."""
+    devices: dict[torch.device, list[torch.Tensor]] = {}
+    for vector in vectors:
+        devices.setdefault(vector.device, []).append(vector)
+    # Every device gets its work before the first is waited for.
+    joined = {device: torch.cat(held) for device, held in devices.items()}
+    numbers = {device: iter(held.tolist()) for device, held in joined.items()}
+    return [list(islice(numbers[vector.device], len(vector))) for vector in vectors]
+
+
+def summed(layers: Iterable[str], norms: Sequence[float]) -> Measured:
+    """What gradients with these `norms`, each of one of `layers`, come to."""
+    parts: dict[str, list[float]] = {}
+    for layer, norm in zip(layers, norms, strict=True):
+        parts.setdefault(layer, []).append(norm)
+    return Measured(_maximum(norms), {layer: math.hypot(*part) for layer, part in parts.items()})
 
 
 def _values(grad: torch.Tensor) -> torch.Tensor:
     return grad.coalesce().values() if grad.layout is torch.sparse_coo else grad.values()
 
 
-def _norms(grads: list[torch.Tensor]) -> torch.Tensor:
-    """One number a tensor, on their device."""
-    dtype = torch.float32 if grads[0].dtype in _NARROW else None
-    return torch.stack(torch._foreach_norm(grads, 2, dtype))  # noqa: SLF001
-
-
-def _maximum(norms: list[float]) -> float | None:
+def _maximum(norms: Sequence[float]) -> float | None:
     # max() would pass a NaN over, depending on where it stands.
     return math.nan if any(map(math.isnan, norms)) else max(norms, default=None)

@@ -1,151 +1,143 @@
-"""The bounded way from a training loop to the broker: what cannot go is counted and said, never thrown."""
+"""The way out of a training loop: a bounded queue, and a thread that does all the rest (`producers.sender`).
 
-import logging
+What the thread takes from the queue it keeps first and sends then: a crash of the process costs its last milliseconds
+at most, an outage nothing.
+"""
+
+import os
+import threading
 import time
-import traceback
-from typing import Any
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from weakref import WeakSet
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from msgspec import Struct
+from producers.delivery import Link
+from producers.events import StepEvent, TrainerEvent
+from producers.kafka import KafkaSettings
+from producers.sender import Outgoing, Sender
+from producers.spool.folder import Owner
+from producers.spool.record import Topic
+from producers.spool.settings import SpoolSettings
+from producers.tally import PublisherStats, Tally, described, log
 
-from producers.codec import MalformedEvent, decode, encode
-from producers.events import TrainerEvent
-from producers.kafka import KafkaSettings, producer_config
-
-QUEUE_RECORDS = 10_000
-QUEUE_KBYTES = 32_768
-SECONDS_BETWEEN_COMPLAINTS = 60.0
-MAX_REASONS_SAID = 20
-
-_log = logging.getLogger("streakline")
-
-
-class PublisherStats(Struct, frozen=True):
-    """What became of a run's records. A step is one record, a lifecycle event is two: one on each topic."""
-
-    published: int
-    """handed to the Kafka client"""
-    acknowledged: int
-    """of those published, known to be on the topic"""
-    failed: int
-    """of those published, given up: refused by the broker, or not acknowledged in time when the publisher closed"""
-    dropped: int
-    """never published: no event (a negative step, a loss that is no number), over 1 MiB, or no room in the queue"""
+QUEUE_NUMBERS = 400_000
+"""gradient norms that may wait for the thread, about 40 MB; it falls behind only where the disk hangs"""
+_NUMBERS_OF_AN_EVENT = 16
+_BATCH_EVENTS = 256
+_CLOSING_SECONDS = 0.02
+_TROUBLED_SECONDS = 1.0
 
 
 class Outbox:
-    """The bounded queue to the broker: takes a record or counts it as dropped, and neither waits nor raises."""
+    """Takes events or counts them as dropped, and neither waits nor raises.
 
-    def __init__(self, run_id: str, kafka: KafkaSettings) -> None:
-        self._run_id = run_id
-        self._key = run_id.encode()
-        self._broker = kafka.kafka_bootstrap
-        self._published = self._acknowledged = self._failed = self._dropped = 0
-        self._is_closed = False
-        self._quiet_until_seconds = -float("inf")
-        self._said: set[str] = set()
-        config: dict[str, Any] = producer_config(kafka) | {
-            "queue.buffering.max.messages": QUEUE_RECORDS,
-            "queue.buffering.max.kbytes": QUEUE_KBYTES,
-            # The queue is what bounds an outage; the default would throw records away after five minutes of it.
-            "message.timeout.ms": 0,
-        }
-        try:
-            self._producer = Producer(config | {"error_cb": self._disturbed})
-        except KafkaException as error:
-            raise ValueError(
-                f"the Kafka client refuses its settings (STREAKLINE_KAFKA_…): {error.args[0].str()}"
-            ) from None
+    Raises ValueError where the Kafka client refuses its settings.
+    """
+
+    def __init__(self, owner: Owner, kafka: KafkaSettings, spool: SpoolSettings) -> None:
+        self._owner = owner
+        self._spool = spool
+        self._tally = Tally(owner.run_id, kafka.kafka_bootstrap)
+        # Without a lock of its own in Python: a signal handler may publish while the loop does.
+        self._queue: SimpleQueue[Outgoing | None] = SimpleQueue()
+        self._largest = 0
+        self.is_elsewhere = False
+        """whether this is a forked child: thread, client and spool are the parent's"""
+        self._closes_at_seconds: float | None = None
+        self._ended = threading.Event()
+        self._link = Link(kafka, self._tally.complain)
+        _outboxes.add(self)
+        threading.Thread(target=self._run, name="streakline-outbox", daemon=True).start()
 
     def stats(self) -> PublisherStats:
-        """The counts so far."""
-        return PublisherStats(self._published, self._acknowledged, self._failed, self._dropped)
+        """The counts so far, without what still is in the queue."""
+        return self._tally.stats()
 
-    def put(self, topic: str, event: TrainerEvent) -> bool:
-        """Whether the client took `event`."""
-        if self._is_closed:
+    def put(self, topics: Topic, event: TrainerEvent) -> bool:
+        """Whether there was room for `event`."""
+        if self.is_elsewhere:
+            self.refuse(type(event), ValueError("the publisher was made in another process: make one in this"))
+            return False
+        if self._closes_at_seconds is not None:
             self.refuse(type(event), ValueError("the publisher is closed"))
             return False
-        try:
-            raw = encode(event)
-            # A reader would refuse what this refuses.
-            decode(raw)
-        except Exception as error:
-            self.refuse(type(event), error)
+        if isinstance(event, StepEvent) and event.grad_norms is not None:
+            self._largest = max(self._largest, len(event.grad_norms))
+        if self._queue.qsize() * (_NUMBERS_OF_AN_EVENT + self._largest) > QUEUE_NUMBERS:
+            self._tally.dropped_by_loop += len(topics)
+            self._tally.complain("events come faster than they can be kept")
             return False
-        try:
-            self._producer.produce(topic, key=self._key, value=raw, on_delivery=self._delivered)
-        except Exception as error:
-            self._dropped += 1
-            self._complain("the queue is full" if isinstance(error, BufferError) else described(error))
-            return False
-        self._published += 1
+        self._queue.put((topics, event))
         return True
 
     def refuse(self, kind: type[TrainerEvent], error: Exception) -> None:
         """Count an event that cannot be published, and say each reason once."""
-        self._dropped += 1
-        text = described(error)
-        # The size is another one each time.
-        reason = "too_large" if isinstance(error, MalformedEvent) and error.reason == "too_large" else text
-        if reason not in self._said and len(self._said) < MAX_REASONS_SAID:
-            self._said.add(reason)
-            _log.error("run %s: a %s is dropped (said once): %s", self._run_id, kind.__name__, text)
-
-    def poll(self) -> None:
-        """Take what the broker has answered."""
-        try:
-            self._producer.poll(0)
-        except Exception as error:
-            self._complain(described(error))
+        self._tally.dropped_by_loop += 1
+        self._tally.say_once(kind, error)
 
     def close(self, timeout_seconds: float) -> bool:
-        """Wait for the broker, at most so long. Whether nothing was lost."""
-        if not self._is_closed:
-            self._is_closed = True
+        """Wait until everything has arrived, at most so long; what has not stays in the spool.
+
+        Whether everything has arrived, and nothing was lost.
+        """
+        if self.is_elsewhere:
+            return False
+        timeout_seconds = max(0.0, timeout_seconds)
+        if self._closes_at_seconds is None:
+            # Some of the time is for what is to be done when the rest was not enough.
+            self._closes_at_seconds = time.monotonic() + timeout_seconds - min(0.25, timeout_seconds / 4)
+            self._queue.put(None)
+            if not self._ended.wait(timeout_seconds):
+                log.error("run %s: it took too long to keep its last events; they may be lost", self._owner.run_id)
+        stats = self.stats()
+        return self._ended.is_set() and not (stats.waiting or stats.failed or stats.dropped)
+
+    def forsake(self) -> None:
+        """Called in a forked child."""
+        self.is_elsewhere = True
+        self._link.forsake()
+
+    def _run(self) -> None:
+        sender = Sender(self._owner, self._link, self._spool, self._tally)
+        while not self._is_over(sender):
             try:
-                self._producer.flush(max(timeout_seconds, 0.0))
-                self._failed = self._published - self._acknowledged
-                self._producer.purge(blocking=False)
+                sender.keep(self._taken(sender))
+                sender.deliver(is_closing=self._closes_at_seconds is not None)
             except Exception as error:
-                self._complain(described(error))
-            if self._failed or self._dropped:
-                _log.error(
-                    "run %s: %d of its records are lost: %d without an answer from the broker at %s, %d never sent",
-                    self._run_id,
-                    self._failed + self._dropped,
-                    self._failed,
-                    self._broker,
-                    self._dropped,
-                )
-        return not (self._failed or self._dropped)
+                self._tally.complain(described(error))
+                time.sleep(_TROUBLED_SECONDS)
+        is_done = sender.is_done
+        sender.close()
+        if not is_done:
+            self._link.abandon()
+        self._ended.set()
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
-        if error is None:
-            self._acknowledged += 1
-        else:
-            self._failed += 1
-            self._complain(error.str())
-
-    def _disturbed(self, error: KafkaError) -> None:
-        self._complain(error.str())
-
-    def _complain(self, reason: str) -> None:
-        now = time.monotonic()
-        if now < self._quiet_until_seconds:
+    def _taken(self, sender: Sender) -> Iterator[Outgoing]:
+        """What has come, after waiting for the first of it."""
+        patience = sender.patience_seconds if self._closes_at_seconds is None else _CLOSING_SECONDS
+        try:
+            outgoing = self._queue.get(timeout=patience)
+            if outgoing is not None:
+                yield outgoing
+            for _ in range(_BATCH_EVENTS):
+                outgoing = self._queue.get_nowait()
+                if outgoing is not None:
+                    yield outgoing
+        except Empty:
             return
-        self._quiet_until_seconds = now + SECONDS_BETWEEN_COMPLAINTS
-        _log.warning(
-            "run %s: %s (broker at %s); training goes on, %d records wait, %d dropped, %d failed",
-            self._run_id,
-            reason,
-            self._broker,
-            self._published - self._acknowledged - self._failed,
-            self._dropped,
-            self._failed,
-        )
+
+    def _is_over(self, sender: Sender) -> bool:
+        if self._closes_at_seconds is None or self._queue.qsize():
+            return False
+        return sender.is_done or time.monotonic() >= self._closes_at_seconds
 
 
-def described(error: BaseException) -> str:
-    """Type and message; of an exception that cannot say its message, that."""
-    return "".join(traceback.format_exception_only(error)).strip()
+_outboxes: WeakSet[Outbox] = WeakSet()
+
+
+def _forsake_all() -> None:
+    for outbox in list(_outboxes):
+        outbox.forsake()
+
+
+os.register_at_fork(after_in_child=_forsake_all)

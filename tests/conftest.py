@@ -1,13 +1,29 @@
 """What every test may ask for: a real broker, and a topic prefix that is its own on it."""
 
+import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings, ensure_topics
 from streakline.broker import running_broker
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _spool_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What publishers of longer-lived fixtures cannot deliver is not left in the user's home."""
+    os.environ["STREAKLINE_SPOOL_DIR"] = str(tmp_path_factory.mktemp("spool"))
+
+
+@pytest.fixture(autouse=True)
+def spool_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The spool of this test alone; made by the first publisher that needs it."""
+    path = tmp_path / "spool"
+    monkeypatch.setenv("STREAKLINE_SPOOL_DIR", str(path))
+    return path
 
 
 @pytest.fixture(scope="session")
