@@ -1,5 +1,6 @@
 """What publishers that are dead left on this machine: adopted a folder at a time, and delivered in order."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from producers.delivery import Delivery, Link
+from producers.kafka import KafkaSettings
 from producers.spool.backlog import Backlog
 from producers.spool.folder import Folder, Owner, folders, read_owner
 from producers.spool.spool import Spool
+
+_POLL_SECONDS = 0.1
 
 
 class Leftover(Struct, frozen=True):
@@ -117,3 +121,35 @@ class _Estate:
         self.arrived += arrived
         self.refused += refused
         self._heir.answers += arrived + refused
+
+
+def flush(
+    paths: Iterable[Path],
+    kafka: KafkaSettings,
+    *,
+    on_delivered: Callable[[Delivered], None],
+    on_answers: Callable[[int], None],
+    complain: Callable[[str], None],
+    timeout_seconds: float,
+) -> bool:
+    """Deliver the folders in `paths`. Whether all of it arrived before the broker was silent for `timeout_seconds`.
+
+    `on_answers` is told of records as the broker answers for them. Raises ValueError where the settings cannot be
+    right.
+    """
+    link = Link(kafka, complain)
+    heir = Heir(paths, link, on_delivered, complain)
+    try:
+        heard_at_seconds = time.monotonic()
+        while not heir.pump():
+            answers = heir.answers
+            link.poll(_POLL_SECONDS)
+            if heir.answers > answers:
+                on_answers(heir.answers - answers)
+                heard_at_seconds = time.monotonic()
+            elif time.monotonic() - heard_at_seconds > timeout_seconds:
+                link.abandon()
+                return False
+        return True
+    finally:
+        heir.close()

@@ -110,6 +110,23 @@ def read_owner(path: Path) -> Owner:
         raise ValueError(f"{file} cannot be read: {error}") from None
 
 
+def has_owner(path: Path) -> bool:
+    """Whether the process that the folder at `path` belongs to is alive. Raises OSError."""
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def size_bytes(path: Path) -> int:
+    """What the files of the folder at `path` take. Raises OSError."""
+    return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+
+
 def folders(root: Path) -> Iterator[Path]:
     """Every publisher's folder under `root`, the oldest first; none where there is no such place."""
     with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from streakline.cli import dead_letters, demo, detect, replay, runs, schema, signals, stream, topics, up
+from streakline.cli import dead_letters, demo, detect, replay, runs, schema, signals, spool, stream, topics, up
 from streakline.cli.errors import CommandError, ExitCode, known_error
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("schema")(schema.schema)
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("stream")(stream.stream)
+app.add_typer(spool.app, name="spool")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 
