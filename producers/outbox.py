@@ -106,11 +106,10 @@ class Outbox:
             except Exception as error:
                 self._tally.complain(described(error))
                 time.sleep(_TROUBLED_SECONDS)
-        is_done = sender.is_done
         sender.close()
-        if not is_done:
-            self._link.abandon()
         self._ended.set()
+        # Nobody waits for this.
+        self._link.close()
 
     def _taken(self, sender: Sender) -> Iterator[Outgoing]:
         """What has come, after waiting for the first of it."""

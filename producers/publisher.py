@@ -168,11 +168,16 @@ class StepPublisher:
             # Here, because it imports torch.
             from producers.gradient_watch import GradientWatch  # noqa: PLC0415
 
-            if self._watch is not None:
-                self._watch.close()
+            self.unwatch()
             self._watch = GradientWatch(model, scaler=scaler, takes=self.is_publishing)
         except Exception as error:
             log.error("run %s: its gradients cannot be watched: %s", self.run_id, described(error))
+
+    def unwatch(self) -> None:
+        """Take no more norms; closing does this, too. On every rank, like `watch`."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
 
     def measure(self) -> None:
         """Take the norms now: after unscaling, before a clipping that `watch` does not know of."""
@@ -281,8 +286,7 @@ class StepPublisher:
         everything that was published on this run is on its topics. Does not end the run.
         """
         atexit.unregister(self._at_exit)
-        if self._watch is not None:
-            self._watch.close()
+        self.unwatch()
         if self._early_stop is not None:
             self._early_stop.close()
         if self._outbox is None:

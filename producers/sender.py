@@ -1,14 +1,14 @@
 """What the thread beside a training loop does: keep events, and bring them to the broker in order."""
 
-import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from producers.codec import decode, encode
 from producers.delivery import Delivery, Link
 from producers.events import TrainerEvent
-from producers.leftovers import Delivered, Heir, leftovers
+from producers.leftovers import Delivered, Heir, Leftover, leftovers
 from producers.spool.backlog import Backlog
-from producers.spool.folder import Folder, Owner
+from producers.spool.folder import Folder, Owner, lock_of_the_heir
 from producers.spool.record import Record, Topic
 from producers.spool.settings import SpoolSettings
 from producers.spool.spool import Spool
@@ -18,7 +18,7 @@ Outgoing = tuple[Topic, TrainerEvent]
 
 _IDLE_SECONDS = 1.0
 _EXPECTING_SECONDS = 0.02
-_WAITING_SECONDS = 0.2
+"""until the first look for the broker's answers; while there are none each next one is twice as far away"""
 
 
 class Sender:
@@ -34,11 +34,13 @@ class Sender:
         spool = _own_spool(owner, settings, tally)
         self._backlog = Backlog(spool, tally.complain)
         self._delivery = Delivery(link, self._backlog, owner, self._answered)
-        there = leftovers(spool.folder.path.parent, tally.complain) if spool is not None else []
-        there = [left for left in there if left.owner.bootstrap == owner.bootstrap]
-        self._before = Heir((left.path for left in there if left.owner == owner), link, _tell, tally.complain)
-        self._after = Heir((left.path for left in there if left.owner != owner), link, _tell, tally.complain)
-        self._answered_at_seconds = 0.0
+        root = None if spool is None else spool.folder.path.parent
+        same = [left.path for left in _leftovers(root, owner, tally, owner.run_id) if left.owner == owner]
+        self._before = Heir(same, link, _tell, tally.complain)
+        self._lock = None if root is None else lock_of_the_heir(root)
+        others = [] if self._lock is None else _leftovers(root, owner, tally)
+        self._after = Heir((left.path for left in others if left.owner != owner), link, _tell, tally.complain)
+        self._patience_seconds = _EXPECTING_SECONDS
 
     @property
     def is_done(self) -> bool:
@@ -48,9 +50,12 @@ class Sender:
     @property
     def patience_seconds(self) -> float:
         """How long to wait for new events before looking for answers."""
-        if not (self._delivery.is_waiting or self._before.is_waiting or self._after.is_waiting):
-            return _IDLE_SECONDS if self._link.is_up and self.is_done else _WAITING_SECONDS
-        return _EXPECTING_SECONDS if time.monotonic() - self._answered_at_seconds < 1.0 else _WAITING_SECONDS
+        is_expecting = self._delivery.is_waiting or self._before.is_waiting or self._after.is_waiting
+        return self._patience_seconds if is_expecting else _IDLE_SECONDS
+
+    @property
+    def _answers(self) -> int:
+        return self._before.answers + self._after.answers + self._tally.acknowledged + self._tally.failed
 
     def keep(self, events: Iterable[Outgoing]) -> None:
         """Encode `events` and keep them where a crash of this process does not reach them."""
@@ -74,10 +79,12 @@ class Sender:
             self._delivery.pump()
             if not is_closing and self._delivery.is_done:
                 self._after.pump()
-        before = self._before.answers + self._after.answers + self._tally.acknowledged
+        answers = self._answers
         self._link.poll()
-        if self._before.answers + self._after.answers + self._tally.acknowledged != before:
-            self._answered_at_seconds = time.monotonic()
+        if self._answers > answers:
+            self._patience_seconds = _EXPECTING_SECONDS
+        else:
+            self._patience_seconds = min(2 * self._patience_seconds, _IDLE_SECONDS)
 
     def close(self) -> None:
         """Let go of the spools; what has not arrived stays in them."""
@@ -86,6 +93,8 @@ class Sender:
         self._before.close()
         self._after.close()
         self._backlog.close()
+        if self._lock is not None:
+            self._lock.release()
         self._tally.sum_up(self._backlog.place)
 
     def _append(self, records: Sequence[Record], *, is_essential: bool = False) -> None:
@@ -122,6 +131,12 @@ def _own_spool(owner: Owner, settings: SpoolSettings, tally: Tally) -> Spool | N
     except (OSError, RuntimeError) as error:
         tally.complain(f"no spool can be made ({described(error)}); set STREAKLINE_SPOOL_DIR to a folder of yours")
         return None
+
+
+def _leftovers(root: Path | None, owner: Owner, tally: Tally, run_id: str | None = None) -> list[Leftover]:
+    """What was left for the owner's broker."""
+    there = [] if root is None else leftovers(root, run_id, on_problem=tally.complain)
+    return [left for left in there if left.owner.bootstrap == owner.bootstrap]
 
 
 def _count(records: Iterable[Record]) -> int:

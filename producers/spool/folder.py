@@ -1,28 +1,26 @@
-"""The folder of one publisher's spool: whose it is, and whether its owner is still alive.
+"""The folder of one publisher's spool: whose it is, and whether its owner is still alive."""
 
-A file lock says the latter: the kernel lets go of it however the owner ends.
-"""
-
-import contextlib
-import fcntl
 import os
 import secrets
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
-from weakref import WeakSet
 
 import msgspec
 from msgspec import Meta, Struct
 
 from producers.events import RunId
+from producers.spool.lock import Lock
 
 _LOCK = "lock"
 _OWNER = "owner.json"
+_MAX_OWNER_BYTES = 16_384
 # A name that begins with a dot is not looked at: the folder is not complete yet.
 _UNFINISHED = "."
+_HEIR = ".heir"
 
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$(?!\n)")]
 
@@ -31,7 +29,7 @@ class Owner(Struct, frozen=True, kw_only=True):
     """Whose events a folder holds, and where they go."""
 
     run_id: RunId
-    bootstrap: str
+    bootstrap: Annotated[str, Meta(max_length=4096)]
     """the broker they are for: they must not end on another"""
     steps: _TopicName
     runs: _TopicName
@@ -42,28 +40,29 @@ class Owner(Struct, frozen=True, kw_only=True):
 class Folder:
     """One publisher's folder, locked by this process for as long as it is open."""
 
-    def __init__(self, path: Path, owner: Owner, lock: int) -> None:
+    def __init__(self, path: Path, owner: Owner, lock: Lock) -> None:
         self.path = path
         self.owner = owner
         self._lock = lock
-        _open.add(self)
 
     @classmethod
     def create(cls, root: Path, owner: Owner) -> Self:
         """A new one under `root`, which is made where it is missing, for this user only. Raises OSError."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The order of the names is that of their making.
-        name = f"{time.time_ns():019d}-{os.getpid()}-{secrets.token_hex(4)}"
+        # In the order of their making, and those of one run found without opening all.
+        name = f"{time.time_ns():019d}-{_mark_of(owner.run_id)}-{os.getpid()}-{secrets.token_hex(4)}"
         unfinished = root / f"{_UNFINISHED}{name}"
         unfinished.mkdir(mode=0o700)
-        lock = os.open(unfinished / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = Lock.take(unfinished / _LOCK, make=True)
+            assert lock is not None  # noqa: S101  # nobody else knows the name
             (unfinished / _OWNER).write_bytes(msgspec.json.encode(owner))
             path = unfinished.rename(root / name)
         except BaseException:
-            os.close(lock)
             shutil.rmtree(unfinished, ignore_errors=True)
+            if lock is not None:
+                lock.release()
             raise
         return cls(path, owner, lock)
 
@@ -73,18 +72,18 @@ class Folder:
 
         Raises OSError, and ValueError for a folder that is not ours.
         """
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        lock = Lock.take(path / _LOCK)
+        if lock is None:
+            return None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever was faster may have finished and removed it, before our lock on what is no longer there.
-            owner = read_owner(path)
-        except (BlockingIOError, FileNotFoundError):
-            os.close(lock)
+            return cls(path, read_owner(path), lock)
+        except FileNotFoundError:
+            # Whoever was faster has removed it, before we locked what is no longer there.
+            lock.release()
             return None
         except BaseException:
-            os.close(lock)
+            lock.release()
             raise
-        return cls(path, owner, lock)
 
     def remove(self) -> None:
         """Delete the folder with all that is in it, and let go of it."""
@@ -93,17 +92,16 @@ class Folder:
 
     def close(self) -> None:
         """Let go of the folder; what is in it stays for whoever comes next."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            with contextlib.suppress(OSError):
-                os.close(lock)
+        self._lock.release()
 
 
 def read_owner(path: Path) -> Owner:
     """Whose folder `path` is. Raises OSError, and ValueError for a folder that is not ours."""
     file = path / _OWNER
-    if file.exists() and not file.is_file():
-        raise ValueError(f"{file} is no file")  # Reading a pipe would wait for ever.
+    status = file.stat()
+    # Reading a pipe would wait for ever.
+    if not file.is_file() or status.st_size > _MAX_OWNER_BYTES:
+        raise ValueError(f"{file} is not of a publisher")
     try:
         return msgspec.json.decode(file.read_bytes(), type=Owner)
     except msgspec.DecodeError as error:
@@ -112,13 +110,10 @@ def read_owner(path: Path) -> Owner:
 
 def has_owner(path: Path) -> bool:
     """Whether the process that the folder at `path` belongs to is alive. Raises OSError."""
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = Lock.take(path / _LOCK)
+    if lock is None:
         return True
-    finally:
-        os.close(lock)
+    lock.release()
     return False
 
 
@@ -127,19 +122,28 @@ def size_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
 
 
-def folders(root: Path) -> Iterator[Path]:
-    """Every publisher's folder under `root`, the oldest first; none where there is no such place."""
-    with contextlib.suppress(OSError):
-        yield from sorted(path for path in root.iterdir() if not path.name.startswith(_UNFINISHED) and path.is_dir())
+def folders(root: Path, run_id: str | None = None) -> Iterator[Path]:
+    """Every publisher's folder under `root`, or those that may be of the run, the oldest first.
+
+    None where there is no such place.
+    """
+    mark = None if run_id is None else _mark_of(run_id)
+    try:
+        names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    for name in names:
+        if not name.startswith(_UNFINISHED) and (mark is None or mark in name.split("-")):
+            yield root / name
 
 
-_open: WeakSet[Folder] = WeakSet()
+def lock_of_the_heir(root: Path) -> Lock | None:
+    """What one process of a machine holds while it delivers what others left; None where another does already.
+
+    Without it, every publisher of a large fleet would open every folder. Raises OSError.
+    """
+    return Lock.take(root / _HEIR, make=True)
 
 
-def _let_go() -> None:
-    # A lock is held by every process that has the file open: a child that lives on would keep its dead parent's.
-    for folder in list(_open):
-        folder.close()
-
-
-os.register_at_fork(after_in_child=_let_go)
+def _mark_of(run_id: str) -> str:
+    return f"r{zlib.crc32(run_id.encode()):08x}"

@@ -106,7 +106,7 @@ def _leftovers(settings: "SpoolSettings") -> list["Leftover"]:
     from streakline.cli.output import note
     from streakline.cli.text import printable
 
-    return leftovers(settings.root, lambda problem: note(f"streakline: passed over: {printable(problem)}"))
+    return leftovers(settings.root, on_problem=lambda problem: note(f"streakline: passed over: {printable(problem)}"))
 
 
 def _tell_of_others(there: list["Leftover"], bootstrap: str) -> None:

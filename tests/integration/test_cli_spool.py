@@ -13,6 +13,7 @@ from producers.events import StepEvent
 from producers.kafka import KafkaSettings
 from producers.publisher import StepPublisher
 from producers.reader import read_topic
+from producers.spool.folder import folders
 from producers.topics import TopicSettings, topic_names
 from streakline.processes import free_port
 from tests.commands import settings_environ, streakline
@@ -45,7 +46,7 @@ def test_what_was_left_is_listed_sent_in_order_and_gone(
     environ = settings_environ(kafka, topics)
     leave(f"127.0.0.1:{free_port()}", topics)
     aim(spool_dir, kafka.kafka_bootstrap)
-    (folder,) = spool_dir.iterdir()
+    (folder,) = folders(spool_dir)
 
     listed = streakline("spool", "list", "--json", environ=environ)
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -63,7 +64,7 @@ def test_what_was_left_is_listed_sent_in_order_and_gone(
     flushed = streakline("spool", "flush", environ=environ)
     assert (flushed.code, flushed.out, flushed.err) == (0, "sent 52 records of run left\n", "")
     assert steps_on(kafka, topics) == list(range(50))
-    assert list(spool_dir.iterdir()) == []
+    assert list(folders(spool_dir)) == []
     again = streakline("spool", "flush", environ=environ)
     assert again.out == f"nothing waits in {spool_dir} for the broker at {kafka.kafka_bootstrap}\n"
     assert f"nothing waits in {spool_dir}" in streakline("spool", "list", environ=environ).err
@@ -77,7 +78,7 @@ def test_what_is_for_another_broker_is_left_and_told_of(
     ended = streakline("spool", "flush", environ=settings_environ(kafka, topics))
     assert ended.code == 0
     assert f"1 left for the broker at {other}: flush them with --bootstrap {other}" in ended.err
-    assert len(list(spool_dir.iterdir())) == 1
+    assert len(list(folders(spool_dir))) == 1
     assert steps_on(kafka, topics) == []
 
 

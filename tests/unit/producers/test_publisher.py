@@ -19,7 +19,7 @@ from producers.kafka import KafkaSettings
 from producers.outbox import QUEUE_NUMBERS
 from producers.publisher import StepPublisher
 from producers.spool.backlog import MEMORY_BYTES, RESERVED_BYTES
-from producers.spool.folder import Folder, Owner
+from producers.spool.folder import Folder, Owner, folders
 from producers.spool.settings import SpoolSettings
 from producers.tally import PublisherStats
 from producers.topics import TopicSettings
@@ -69,7 +69,7 @@ def test_closing_keeps_to_its_timeout_and_what_did_not_arrive_waits(
     assert time.monotonic() - began <= 1.1
     assert run.stats == PublisherStats(published=102, acknowledged=0, failed=0, dropped=0)
     assert run.stats.waiting == 102
-    (folder,) = spool_dir.iterdir()
+    (folder,) = folders(spool_dir)
     assert said(caplog, f"102 of its records wait in {folder} for the broker at {away.kafka_bootstrap}") == 1
     began = time.monotonic()
     assert not run.close(60.0), "closing twice waits once"
