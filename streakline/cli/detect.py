@@ -12,6 +12,7 @@ from streakline.cli.errors import bad_input
 from streakline.cli.options import EventFiles
 
 if TYPE_CHECKING:
+    from streakline.cli.inputs import Input
     from streakline.cli.lines import Problems
     from streakline.cli.output import Output
     from streakline.cli.progress import Advance
@@ -33,28 +34,33 @@ def detect(
 
     The signals are those that the stream application emits for the same events in the same order. Lines that
     hold no event are told of on stderr and skipped; the exit code is 1 then.
+
+    Also read: Hugging Face's trainer_state.json, TensorBoard event files and folders of them, CSV (of W&B and others).
     """
-    from streakline.cli.lines import Problems, check_files, size_of
+    from streakline.cli.inputs import open_inputs, size_of_inputs
+    from streakline.cli.lines import Problems
     from streakline.cli.output import open_output
     from streakline.cli.progress import progress
 
-    check_files(files)
+    problems = Problems()
+    inputs = open_inputs(files, problems)
     _check_distinct(files, output)
     policy = _policy(thresholds)
-    problems = Problems()
     with (
         open_output(output) as signals,
-        progress("detecting", total=size_of(files), unit="bytes", beside_output=output == Path("-")) as advance,
+        progress("detecting", total=size_of_inputs(inputs), unit="bytes", beside_output=output == Path("-")) as advance,
     ):
-        _judge(files, policy, signals, problems, advance)
+        _judge(inputs, policy, signals, problems, advance)
     problems.raise_if_any()
 
 
 def _judge(
-    files: Sequence[Path], policy: "ThresholdPolicy", signals: "Output", problems: "Problems", advance: "Advance"
+    inputs: Sequence["Input"], policy: "ThresholdPolicy", signals: "Output", problems: "Problems", advance: "Advance"
 ) -> None:
     from producers.codec import MalformedEvent, encode
-    from streakline.cli.lines import decode_line, read_lines
+    from streakline.cli.inputs import read_inputs
+    from streakline.cli.lines import decode_line
+    from streakline.cli.output import note
     from stream_app.engine.replay import Replay
     from stream_app.engine.streaks import TooManyLayers
 
@@ -64,7 +70,7 @@ def _judge(
 
     replay = Replay(policy)
     with _rare_collections():
-        for line in read_lines(files, on_read=on_read):
+        for line in read_inputs(inputs, on_read=on_read, on_note=note):
             problems.lines += 1
             try:
                 signal = replay.apply(decode_line(line))

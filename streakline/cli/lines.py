@@ -47,6 +47,8 @@ class Problems:
         self.lines = 0
         """all that were read"""
         self.skipped = 0
+        self.partial_files = 0
+        """recordings of other tools of which something was not read; each has been told of"""
 
     def add(self, line: Line, reason: str) -> None:
         """Tell of one line."""
@@ -55,12 +57,17 @@ class Problems:
             note(f"{printable(line.file)}:{line.number}: {printable(reason)}")
 
     def raise_if_any(self) -> None:
-        """End with one sentence where a line was skipped."""
+        """End with one sentence where a line was skipped, or a part of a recording."""
         if self.skipped:
             shown = "above" if self.skipped <= _SHOWN_PROBLEMS else f"the first {_SHOWN_PROBLEMS} are above"
             raise bad_input(
                 f"skipped {self.skipped:,} of {self.lines:,} lines, which hold no event ({shown}): "
                 "`streakline schema` says what an event is; all other lines were processed"
+            )
+        if self.partial_files:
+            raise bad_input(
+                f"{self.partial_files:,} of the recordings hold what cannot be read (above): "
+                "everything else in them was processed"
             )
 
 
@@ -72,7 +79,7 @@ def check_files(files: Sequence[Path]) -> None:
         try:
             is_folder = stat.S_ISDIR(file.stat().st_mode)
         except OSError as error:
-            raise _cannot_read(file, error) from None
+            raise cannot_read(file, error) from None
         if is_folder:
             raise bad_input(f"{printable(str(file))} is a folder: name the files in it")
         if not os.access(file, os.R_OK):
@@ -106,7 +113,7 @@ def read_lines(
                 with path.open("rb") as file:
                     yield from _lines_of(file, name, on_read, max_bytes)
         except OSError as error:
-            raise _cannot_read(path, error) from None
+            raise cannot_read(path, error) from None
 
 
 def decode_line(line: Line) -> TrainerEvent:
@@ -150,5 +157,6 @@ def _stdin() -> BufferedReader:
     return cast("BufferedReader", sys.stdin.buffer)
 
 
-def _cannot_read(file: Path, error: OSError) -> CommandError:
+def cannot_read(file: Path, error: OSError) -> CommandError:
+    """The sentence for a file that cannot be read."""
     return bad_input(f"cannot read {printable(str(file))}: {error.strerror or error}")

@@ -20,7 +20,12 @@ BROKER_TIMEOUT_SECONDS = 5.0
 """how long a command waits for a broker that does not answer"""
 
 EventFiles = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="events, one JSON object a line; - is stdin", show_default=False)
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="events as JSON lines (- is stdin), trainer_state.json, TensorBoard event files or their folder, CSV",
+        show_default=False,
+    ),
 ]
 
 Bootstrap = Annotated[

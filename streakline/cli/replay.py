@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from streakline.cli.options import BROKER_TIMEOUT_SECONDS, Bootstrap, EventFiles
 
 if TYPE_CHECKING:
     from producers.replay import Published, Recorded
+    from streakline.cli.inputs import Input
     from streakline.cli.lines import Line, Problems
     from streakline.cli.progress import Advance
 
@@ -61,28 +61,34 @@ def replay(
     A run that has been seen ignores its own steps the second time: use --attempt or --run-id to have them judged anew.
     Lines that hold no event are told of on stderr and skipped; the exit code is 1 then, and 3 where the broker did not
     acknowledge everything.
+
+    Also read: Hugging Face's trainer_state.json, TensorBoard event files and folders of them, CSV (of W&B and others).
+    A run is called as its file, its folder or its column is.
     """
     from producers.replay import publish
     from producers.topics import topic_names
-    from streakline.cli.lines import Problems, check_files, size_of
+    from streakline.cli.inputs import open_inputs, size_of_inputs
+    from streakline.cli.lines import Problems
     from streakline.cli.progress import progress
 
     if raw and (run_id is not None or attempt is not None):
         raise typer.BadParameter("publishes lines as they are: leave --run-id and --attempt out", param_hint="--raw")
     kafka, names = kafka_settings(bootstrap), topic_names(topic_settings())
-    check_files(files)
-    if run_id is not None or attempt is not None:
-        _check_one_run(files, one_attempt=attempt is not None)
     problems = Problems()
-    with progress("publishing", total=size_of(files), unit="bytes") as advance:
-        events = _events(files, problems, advance, run_id=run_id, attempt=attempt, raw=raw)
+    inputs = open_inputs(files, problems)
+    if raw:
+        _check_lines(inputs)
+    if run_id is not None or attempt is not None:
+        _check_one_run(inputs, one_attempt=attempt is not None)
+    with progress("publishing", total=size_of_inputs(inputs), unit="bytes") as advance:
+        events = _events(inputs, problems, advance, run_id=run_id, attempt=attempt, raw=raw)
         published = publish(kafka, names, events, speed=speed, broker_timeout_seconds=BROKER_TIMEOUT_SECONDS)
     _report(published, names.steps)
     problems.raise_if_any()
 
 
 def _events(
-    files: Sequence[Path],
+    inputs: Sequence["Input"],
     problems: "Problems",
     advance: "Advance",
     *,
@@ -92,9 +98,12 @@ def _events(
 ) -> Iterator["Recorded"]:
     from producers.codec import MAX_EVENT_BYTES, MalformedEvent
     from producers.replay import MAX_RAW_BYTES, recorded, recorded_as_is
-    from streakline.cli.lines import read_lines, too_large
+    from streakline.cli.inputs import read_inputs
+    from streakline.cli.lines import too_large
+    from streakline.cli.output import note
 
-    for line in read_lines(files, on_read=advance, max_bytes=MAX_RAW_BYTES if raw else MAX_EVENT_BYTES):
+    max_bytes = MAX_RAW_BYTES if raw else MAX_EVENT_BYTES
+    for line in read_inputs(inputs, on_read=advance, on_note=note, max_bytes=max_bytes):
         problems.lines += 1
         try:
             if line.is_cut:
@@ -108,28 +117,39 @@ def _events(
         yield event
 
 
-def _check_one_run(files: Sequence[Path], *, one_attempt: bool) -> None:
+def _check_lines(inputs: Sequence["Input"]) -> None:
+    """Before anything is published: only JSON lines can be published as they are."""
+    from streakline.cli.inputs import recordings
+    from streakline.cli.text import printable
+
+    for recording in recordings(inputs):
+        name = printable(str(recording.path))
+        raise typer.BadParameter(f"publishes JSON lines as they are, which {name} has none of", param_hint="--raw")
+
+
+def _check_one_run(inputs: Sequence["Input"], *, one_attempt: bool) -> None:
     """Before anything is published: with --run-id two runs would become one, with --attempt two attempts."""
-    from streakline.cli.lines import size_of
+    from streakline.cli.inputs import size_of_inputs
     from streakline.cli.progress import progress
 
-    total = size_of(files)
+    total = size_of_inputs(inputs)
     if total is None:
         raise typer.BadParameter("these read the input twice: give files, not a pipe", param_hint="--run-id, --attempt")
     with progress("checking", total=total, unit="bytes") as advance:
         first: tuple[str, int] | None = None
-        for line, run_id, attempt in _runs(files, advance):
+        for line, run_id, attempt in _runs(inputs, advance):
             this = (run_id, attempt if one_attempt else 0)
             if first is not None and this != first:
                 raise bad_input(_another(line, first, this))
             first = this
 
 
-def _runs(files: Sequence[Path], advance: "Advance") -> Iterator[tuple["Line", str, int]]:
+def _runs(inputs: Sequence["Input"], advance: "Advance") -> Iterator[tuple["Line", str, int]]:
     from producers.codec import MalformedEvent
-    from streakline.cli.lines import decode_line, read_lines
+    from streakline.cli.inputs import read_inputs
+    from streakline.cli.lines import decode_line
 
-    for line in read_lines(files, on_read=advance):
+    for line in read_inputs(inputs, on_read=advance):
         try:
             event = decode_line(line)
         except MalformedEvent:

@@ -15,9 +15,9 @@ from producers.kafka import KafkaSettings
 from streakline.processes import free_port
 from stream_app.engine.thresholds import parse_policy
 from tests.commands import start
+from tests.documents import ROOT, blocks, links
 from tests.worker import READY, wait_until
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 # What the snippet leaves to the reader's trainer.
@@ -29,12 +29,8 @@ batches = [torch.randn(2, 4) for _ in range(30)]
 """
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
 def commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines()]
+    return [line for block in blocks(README, "sh") for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def test_the_snippet_trains_and_its_run_is_there(environ: dict[str, str]) -> None:
-    (snippet,) = blocks("python")
+    (snippet,) = blocks(README, "python")
     program = TRAINER + snippet + "\nassert run.stats.acknowledged == 30 + 4, run.stats\n"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environ, timeout=120)
     ended = subprocess.run(
@@ -103,7 +99,7 @@ def test_a_worker_of_its_own_joins(environ: dict[str, str], tmp_path: Path) -> N
 
 
 def test_the_thresholds_are_thresholds() -> None:
-    (example,) = blocks("toml")
+    (example,) = blocks(README, "toml")
     assert parse_policy(example.encode()).of("assistant").divergence_rise == 1.0
 
 
@@ -121,6 +117,6 @@ def test_no_command_is_left_untested() -> None:
             }
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
+@pytest.mark.parametrize("path", links(README))
 def test_a_link_leads_somewhere(path: str) -> None:
     assert (ROOT / path).exists()

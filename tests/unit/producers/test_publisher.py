@@ -93,7 +93,7 @@ def test_the_block_is_left_in_time_and_with_its_exception(away: KafkaSettings) -
 
 def test_without_a_disk_memory_is_bounded(nobody: KafkaSettings, caplog: pytest.LogCaptureFixture) -> None:
     run = publisher(nobody, spool=SpoolSettings(spool_max_bytes=0))
-    norms = {f"layers.{index}.{'x' * 400}": 1.0 for index in range(1000)}
+    norms: dict[str, float | None] = {f"layers.{index}.{'x' * 400}": 1.0 for index in range(1000)}
     for step in range(200):
         run.step(step, 1.0, grad_norms=norms)
     run.complete()
