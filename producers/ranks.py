@@ -8,17 +8,19 @@ from types import ModuleType
 def is_publishing_rank(rank: int | None = None) -> bool:
     """Whether this process is the one that publishes the run: rank 0.
 
-    Where `rank` is not given it is torch.distributed's, or else, before that is initialised, the environment
-    variable RANK, which torchrun, accelerate and deepspeed set. A process without any of them is alone and publishes.
+    Where `rank` is not given it is torch.distributed's, or else, before that is initialised, what launchers leave in
+    the environment: RANK (torchrun, accelerate, deepspeed), or NODE_RANK and LOCAL_RANK (Lightning's own, which starts
+    the script again). A process without any of them is alone and publishes.
     """
     if rank is not None:
         return rank == 0
     distributed = _initialised()
     if distributed is not None:
         return bool(distributed.get_rank() == 0)
+    names = ("RANK",) if "RANK" in os.environ else ("NODE_RANK", "LOCAL_RANK")
     try:
         # Some launchers say -1 for a process that is alone.
-        return int(os.environ.get("RANK", "0")) <= 0
+        return all(int(os.environ.get(name, "0")) <= 0 for name in names)
     except ValueError:
         return True
 

@@ -35,7 +35,7 @@ def send(kafka: KafkaSettings, topics: TopicSettings, *signals: Signal | bytes) 
 
 def test_only_the_signal_that_asks_this_attempt_to_stop_does(kafka: KafkaSettings, topics: TopicSettings) -> None:
     run = StepPublisher(run_id="sft/7", attempt=5, early_stop=["loss_plateau"], kafka=kafka, topics=topics)
-    others = [
+    others: list[Signal | bytes] = [
         signal_for(run, action=None),
         signal_for(run, attempt=4),
         signal_for(run, run_id="sft/8"),

@@ -12,8 +12,8 @@ from producers.codec import decode
 from producers.events import RunCompleted, RunFailed, RunStarted, StepEvent, TrainerEvent
 from producers.gradients import Measured
 from producers.kafka import KafkaSettings, reader_config
-from producers.outbox import PublisherStats
 from producers.publisher import StepPublisher
+from producers.tally import PublisherStats
 from producers.topics import TopicSettings, topic_names
 
 
