@@ -1,14 +1,10 @@
 """One question to all ranks that is answered yes only where every one of them has asked it, and the same on all."""
 
 import time
-from collections import Counter
 from typing import Protocol
 
 SECONDS_BETWEEN_LOOKS = 0.02
 _YES, _NO = "yes", "no"
-
-_asked: Counter[str] = Counter()
-"""how often this process has asked each question: an answer is for one time of asking"""
 
 
 class Store(Protocol):
@@ -22,18 +18,16 @@ class Store(Protocol):
 
 
 def all_ask(store: Store, question: str, ranks: int, *, timeout_seconds: float) -> bool:
-    """Whether all of `ranks` processes ask `question` for the same time, waiting for the last at most so long.
+    """Whether all of `ranks` processes ask `question`, waiting for the last at most so long; each asks it once.
 
     No collective: a rank that does not ask is not waited for any longer than that, and does not notice. Whoever asks
     too late gets the answer that the others have had.
     """
-    _asked[question] += 1
-    key = f"streakline/{question}/{_asked[question]}"
     deadline = time.monotonic() + timeout_seconds
-    asking = store.add(f"{key}/asking", 1)
+    asking = store.add(f"{question}/asking", 1)
     while asking < ranks and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_LOOKS)
-        asking = store.add(f"{key}/asking", 0)
+        asking = store.add(f"{question}/asking", 0)
     # The first answer is everyone's: the last may ask at the very moment at which another gives up.
-    answer = store.compare_set(f"{key}/answer", "", _YES if asking >= ranks else _NO)
+    answer = store.compare_set(f"{question}/answer", "", _YES if asking >= ranks else _NO)
     return answer.decode() == _YES

@@ -32,9 +32,9 @@ class Scaler(Protocol):
 
 
 class GradientWatch:
-    """Measures the gradient norm of every parameter of `model` once between two calls of `take`.
+    """Measures the gradient norm of every parameter of `model` once an optimizer step; `take` gives the latest.
 
-    That is at the first of `measure`, a clip (torch.nn.utils) that includes the parameter, and an optimizer step that
+    That is at the first of `measure`, a clip (torch.nn.utils) that includes the parameter, and the optimizer step that
     does: before clipping, after unscaling, and after the last backward of those that accumulate. Watch the model once
     it is wrapped and sharded. Call `measure` before a clip that `gradient_hooks` cannot see. Parameters that are frozen
     or have no gradient are left out, tied ones count once. No parameter is kept alive. Nothing here raises into the
@@ -44,9 +44,9 @@ class GradientWatch:
     and norms that are not finite are left out for as long as the scale has room to fall.
 
     Gradients that are the same on all ranks (DDP) need one rank only. Sharded ones (DTensor) take an all-reduce of one
-    number a parameter at every clip, and at every optimizer step without one, on every rank of their mesh; so each has
-    to make its watch, those that do not publish with ``takes=False``. Making it waits until all have, for at most
-    `timeout_seconds`; after that the sharded gradients are left out on all of them.
+    number a parameter at every clip, and at every optimizer step without one, on every rank of their mesh: all have to
+    clip and step alike, and each has to make its watch, those that do not publish with ``takes=False``. Making it waits
+    until all have, for at most `timeout_seconds`; after that the sharded gradients are left out on all of them.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GradientWatch:
             listen(self)
 
     def measure(self) -> None:
-        """Measure now what has not been measured since the last `take`: after unscaling, before clipping.
+        """Measure now what has not been measured for the coming optimizer step: after unscaling, before clipping.
 
         With sharded gradients, call it on every rank or on none.
         """
@@ -86,7 +86,7 @@ class GradientWatch:
             self.failed(error)
 
     def take(self) -> Measured | None:
-        """What was measured since the last time; waits for each device once. None where nothing was, or not all."""
+        """The latest that was measured since the last time; waits for each device once. None where nothing was."""
         if not self._takes:
             return None
         pending, self._pending, self._measured = self._pending, [], set()
@@ -116,7 +116,10 @@ class GradientWatch:
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Measure what `optimizer` updates and is watched."""
-        self._measure(self._plain.among(parameters_of(optimizer)), scale_of(optimizer))
+        held = self._plain.among(parameters_of(optimizer))
+        self._measure(held, scale_of(optimizer))
+        # What comes after it are the next step's gradients, whether this one is taken or not.
+        self._measured.difference_update(owner for owner, _ in held)
         if self._is_unmeasured:
             self._missed()
 
@@ -134,6 +137,10 @@ class GradientWatch:
                 if grad is not None and parameter.requires_grad:
                     owners.append(owner)
                     grads.append(grad)
+        if self._pending:
+            # Of steps that nobody takes, the last is kept.
+            superseded = set(owners)
+            self._pending = [each for each in self._pending if not superseded.issuperset(each[0])]
         for part in norms_of(grads):
             norms = part.norms if scale is None else part.norms / scale.to(part.norms.device)
             self._pending.append(([owners[index] for index in part.indexes], norms))
@@ -145,13 +152,13 @@ class GradientWatch:
         """(owner, norm) in the model's order; none where another rank has failed."""
         reduced = [(sharded, part) for sharded in self._sharded for part in sharded.take()]
         numbers = iter(fetched([norms for _, norms in pending] + [part.vector for _, part in reduced]))
-        found = [each for owners, _ in pending for each in zip(owners, next(numbers), strict=True)]
+        found = {owner: norm for owners, _ in pending for owner, norm in zip(owners, next(numbers), strict=True)}
         for sharded, part in reduced:
             norms = sharded.read(part, next(numbers))
             if norms is None:
                 return []
-            found += norms
-        return sorted(found, key=itemgetter(0))
+            found.update(norms)
+        return sorted(found.items(), key=itemgetter(0))
 
     def _is_overflow(self, norms: Iterable[float]) -> bool:
         """Whether `norms` are not finite for the scale's sake, as far as can be known."""
@@ -188,8 +195,10 @@ class GradientWatch:
     def _started(self, named: list[tuple[str, torch.Tensor]], timeout_seconds: float) -> list[ShardedNorms]:
         meshes: dict[DeviceMesh, list[Slot]] = {}
         for owner, (name, parameter) in enumerate(named):
-            if is_dtensor(parameter):
-                sharded = cast("DTensor", parameter)
+            if not is_dtensor(parameter):
+                continue
+            sharded = cast("DTensor", parameter)
+            if sharded.device_mesh.get_coordinate() is not None:  # This rank is on it.
                 meshes.setdefault(sharded.device_mesh, []).append(Slot(owner, name, sharded))
         try:
             made = [ShardedNorms(mesh, slots, self._complaints) for mesh, slots in meshes.items()]

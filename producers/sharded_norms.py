@@ -7,6 +7,7 @@ not on whether its own part of the work fails.
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -57,7 +58,7 @@ class ShardedNorms:
         is_wide = any(slot.parameter.dtype is torch.float64 for slot in slots)
         dtype = torch.float64 if is_wide else torch.float32
         self._zero, self._one = torch.tensor([0.0, 1.0], dtype=dtype, device=mesh.device_type).unbind()
-        self.question = _signature(mesh, slots)
+        self.question = _question(mesh, slots)
         """the same on all ranks of the mesh, and for nothing else"""
         self._is_read = True
         self._clipped: set[int] = set()
@@ -66,7 +67,7 @@ class ShardedNorms:
         """what `measure` found (None: no gradient), to be reduced instead until the optimizer's next step"""
         self._reduced: list[Reduced] = []
         self._taken: set[int] = set()
-        """positions that `_reduced` answers for"""
+        """positions that `_reduced` answers for, as far as their optimizer has not stepped since"""
 
     def start(self, *, timeout_seconds: float) -> bool:
         """Begin, if every rank of the mesh does so within `timeout_seconds`; whether it does."""
@@ -95,7 +96,7 @@ class ShardedNorms:
         return any(reduced.present for reduced in self._reduced)
 
     def take(self) -> list[Reduced]:
-        """What was reduced since the last time: the first of every parameter."""
+        """What was reduced since the last time; of a parameter that is in several, the last counts."""
         reduced, self._reduced, self._taken = self._reduced, [], set()
         return reduced
 
@@ -103,7 +104,9 @@ class ShardedNorms:
         """(owner, norm) of what is in `reduced`, whose vector holds `numbers`; None where a rank failed."""
         *squares, well, explicit = numbers
         if explicit not in (0, self._ranks):
-            self._complaints.say("measure() was called on some ranks only, so the step has no norms: call it on all")
+            self._complaints.say(
+                "measure() was called on some ranks only, so the step has no norms: call it on all of them, or on none"
+            )
             return None
         if well != self._ranks:
             self._complaints.say("sharded gradients were not measured on every rank, so the step has no norms")
@@ -125,9 +128,10 @@ class ShardedNorms:
         """Reduce the norms of those that no clip has reduced since the last step."""
         held = self._slots.among(parameters_of(optimizer))
         if due := [each for each in held if each[0] not in self._clipped]:
-            self._reduce(due, scale_of(optimizer))
+            self._reduce(due, optimizer)
         for position, _ in held:
             self._clipped.discard(position)
+            self._taken.discard(position)
             self._explicit.pop(position, None)
 
     def failed(self, error: Exception) -> None:
@@ -135,12 +139,12 @@ class ShardedNorms:
         self._complaints.say(f"sharded gradients cannot be measured: {type(error).__name__}: {error}")
 
     @torch.no_grad()
-    def _reduce(self, held: list[tuple[int, torch.Tensor]], scale: torch.Tensor | None) -> None:
+    def _reduce(self, held: list[tuple[int, torch.Tensor]], optimizer: torch.optim.Optimizer | None) -> None:
         norms: dict[int, torch.Tensor] = {}
         status = [self._zero, self._zero]
         if self._is_read:
             try:
-                norms = self._part(held, scale)
+                norms = self._part(held, None if optimizer is None else scale_of(optimizer))
                 is_explicit = any(position in self._explicit for position, _ in held)
                 status = [self._one, self._one if is_explicit else self._zero]
             except Exception as error:
@@ -150,6 +154,8 @@ class ShardedNorms:
         fresh = {position for position, _ in held} - self._taken
         if self._is_read and fresh:
             self._taken |= fresh
+            # Of steps that nobody takes, the last is kept.
+            self._reduced = [each for each in self._reduced if not fresh.issuperset(each.present)]
             self._reduced.append(Reduced([position for position in norms if position in fresh], vector))
         for group in self._groups:
             distributed.all_reduce(vector, group=group)
@@ -203,14 +209,15 @@ class _Layout:
             if not all(each[dimension].is_replicate() for each in placements)
         ]
         """the mesh's dimensions that something is sharded over"""
-        self._coordinate = mesh.get_coordinate() or [0] * mesh.ndim
+        self._coordinate = cast("list[int]", mesh.get_coordinate())
         self._known: dict[tuple[Placement, ...], bool | None] = {}
 
     def is_counted(self, placements: "tuple[Placement, ...]") -> bool | None:
         """Whether this rank counts a tensor that is placed so; None where the sum cannot be right."""
-        if placements not in self._known:
-            self._known[placements] = self._decided(placements)
-        return self._known[placements]
+        try:
+            return self._known[placements]
+        except KeyError:
+            return self._known.setdefault(placements, self._decided(placements))
 
     def _decided(self, placements: "tuple[Placement, ...]") -> bool | None:
         is_counted = True
@@ -224,9 +231,15 @@ class _Layout:
         return is_counted
 
 
-def _signature(mesh: "DeviceMesh", slots: Sequence[Slot]) -> str:
+_asked: Counter[bytes] = Counter()
+"""how often this process has made the same: the second is another question than the first"""
+
+
+def _question(mesh: "DeviceMesh", slots: Sequence[Slot]) -> str:
     described = [
         (slot.name, tuple(slot.parameter.shape), str(slot.parameter.dtype), repr(slot.parameter.placements))
         for slot in slots
     ]
-    return hashlib.sha256(repr((mesh.device_type, mesh.mesh.tolist(), described)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((mesh.device_type, mesh.mesh.tolist(), described)).encode())
+    _asked[digest.digest()] += 1
+    return f"streakline/{digest.hexdigest()}/{_asked[digest.digest()]}"
