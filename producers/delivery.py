@@ -25,11 +25,12 @@ _FIRST_BACKOFF_SECONDS = 1.0
 _LAST_BACKOFF_SECONDS = 30.0
 
 _MS_BETWEEN_LOOKS = 2_000
-_MAX_IDENTITIES = 5
-"""that a client may be given between two looks; a well one is given one in all"""
+_MAX_EPOCHS = 5
+"""that a client may begin between two looks; a well one stays in its first"""
 
 # What librdkafka says of its own end reaches standard error whatever its log level, unless somebody takes it.
-_DEAF = logging.Logger("librdkafka", logging.CRITICAL + 1)
+_DEAF = logging.getLogger("streakline.librdkafka")
+_DEAF.setLevel(logging.CRITICAL + 1)
 
 # librdkafka's own errors have no other name.
 _PURGED = frozenset((KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT))  # noqa: SLF001
@@ -39,15 +40,15 @@ _OF_THE_RECORD = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MS
 OnDelivery = Callable[[KafkaError | None, Message], None]
 
 
-class _Identities(Struct):
-    epoch_cnt: int = 0
-    """producer identities that the broker has given the client so far"""
+class _Identity(Struct):
+    producer_epoch: int = 0
+    """how often the client has called itself by another name, since the broker gave it one"""
 
 
 class _Statistics(Struct):
     """What librdkafka tells of an idempotent producer, as far as it is looked at."""
 
-    eos: _Identities = msgspec.field(default_factory=_Identities)
+    eos: _Identity = msgspec.field(default_factory=_Identity)
 
 
 _statistics = msgspec.json.Decoder(_Statistics)
@@ -66,11 +67,15 @@ class Link:
             "message.timeout.ms": 0,
             "reconnect.backoff.max.ms": 3_000,
             "statistics.interval.ms": _MS_BETWEEN_LOOKS,
+            # A producer's default is to have the broker make topics that are missing, with that broker's defaults.
+            "allow.auto.create.topics": False,
+            # It is half a minute else, in which nothing is said of a topic that is missing.
+            "topic.metadata.propagation.max.ms": 5_000,
         }
         self._complain = complain
         self._backoff_seconds = _FIRST_BACKOFF_SECONDS
         self._again_at_seconds: float | None = None
-        self._identities = 0
+        self._epoch = 0
         self.generation = 0
         """of the client: what went to an older one is not on its way any more"""
         try:
@@ -129,7 +134,7 @@ class Link:
             outlive(self._producer)
 
     def _made(self) -> Producer:
-        self._identities = 0
+        self._epoch = 0
         config: dict[str, Any] = {
             **self._config,
             "error_cb": lambda error: self._complain(error.str()),
@@ -139,14 +144,14 @@ class Link:
         return Producer(config)
 
     def _look(self, statistics: str) -> None:
-        """Begin again where the broker has forgotten the client and takes nothing under the names it gives instead.
+        """Begin again where the broker has forgotten the client, as one does that came back empty.
 
-        A broker that came back empty does that. librdkafka asks for one identity after the other then, without end.
+        librdkafka goes on under the name it was once given then, in one epoch after the other, and without end.
         """
-        identities = _statistics.decode(statistics).eos.epoch_cnt
-        if identities - self._identities > _MAX_IDENTITIES:
+        epoch = _statistics.decode(statistics).eos.producer_epoch
+        if epoch - self._epoch > _MAX_EPOCHS:
             self.fail("the broker does not know this client any more")
-        self._identities = identities
+        self._epoch = epoch
 
 
 class _Sent(Struct):

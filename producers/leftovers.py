@@ -84,6 +84,10 @@ class Heir:
                 self._current = self._adopt(self._paths.popleft())
                 continue
             self._current.delivery.pump()
+            if self._current.backlog.is_unreadable and not self._current.delivery.is_waiting:
+                # It stays where it is, and holds nothing else up.
+                self.close()
+                continue
             if not self._current.delivery.is_done:
                 return False
             current, self._current = self._current, None
@@ -100,12 +104,17 @@ class Heir:
     def _adopt(self, path: Path) -> "_Estate | None":
         try:
             folder = Folder.adopt(path)
-            if folder is None:
-                return None
-            spool = Spool(folder, max_bytes=0)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
+            self._complain(f"what was left in {path} cannot be delivered ({error})")
+            return None
+        if folder is None:
+            return None
+        try:
+            spool = Spool(folder, max_bytes=0)
+        except (OSError, ValueError) as error:
+            folder.close()
             self._complain(f"what was left in {path} cannot be delivered ({error})")
             return None
         return _Estate(self, folder.owner, Backlog(spool, self._complain), self._link)

@@ -82,7 +82,7 @@ class Outbox:
         """
         if self.is_elsewhere:
             return False
-        timeout_seconds = max(0.0, timeout_seconds)
+        timeout_seconds = min(max(0.0, timeout_seconds), threading.TIMEOUT_MAX)
         if self._closes_at_seconds is None:
             # Some of the time is for what is to be done when the rest was not enough.
             self._closes_at_seconds = time.monotonic() + timeout_seconds - min(0.25, timeout_seconds / 4)

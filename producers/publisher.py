@@ -47,8 +47,8 @@ from producers.topics import TopicSettings, topic_names
 if TYPE_CHECKING:
     import torch
 
-    from producers.gradient_watch import GradientWatch, Scaler
-    from producers.gradients import Measured
+    from producers.gradients.norms import Measured
+    from producers.gradients.watch import GradientWatch, Scaler
 
 CLOSE_TIMEOUT_SECONDS = 10.0
 MAX_ERROR_CHARACTERS = 65_536
@@ -166,7 +166,7 @@ class StepPublisher:
         """
         try:
             # Here, because it imports torch.
-            from producers.gradient_watch import GradientWatch  # noqa: PLC0415
+            from producers.gradients.watch import GradientWatch  # noqa: PLC0415
 
             self.unwatch()
             self._watch = GradientWatch(model, scaler=scaler, takes=self.is_publishing)

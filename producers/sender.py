@@ -9,6 +9,7 @@ from producers.events import TrainerEvent
 from producers.leftovers import Delivered, Heir, Leftover, leftovers
 from producers.spool.backlog import Backlog
 from producers.spool.folder import Folder, Owner, lock_of_the_heir
+from producers.spool.lock import Lock
 from producers.spool.record import Record, Topic
 from producers.spool.settings import SpoolSettings
 from producers.spool.spool import Spool
@@ -37,7 +38,7 @@ class Sender:
         root = None if spool is None else spool.folder.path.parent
         same = [left.path for left in _leftovers(root, owner, tally, owner.run_id) if left.owner == owner]
         self._before = Heir(same, link, _tell, tally.complain)
-        self._lock = None if root is None else lock_of_the_heir(root)
+        self._lock = None if root is None else _lock_of_the_heir(root, tally)
         others = [] if self._lock is None else _leftovers(root, owner, tally)
         self._after = Heir((left.path for left in others if left.owner != owner), link, _tell, tally.complain)
         self._patience_seconds = _EXPECTING_SECONDS
@@ -128,8 +129,16 @@ def _own_spool(owner: Owner, settings: SpoolSettings, tally: Tally) -> Spool | N
     try:
         folder = Folder.create(settings.root, owner)
         return Spool(folder, max_bytes=settings.spool_max_bytes, min_free_bytes=settings.spool_min_free_bytes)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         tally.complain(f"no spool can be made ({described(error)}); set STREAKLINE_SPOOL_DIR to a folder of yours")
+        return None
+
+
+def _lock_of_the_heir(root: Path, tally: Tally) -> Lock | None:
+    try:
+        return lock_of_the_heir(root)
+    except OSError as error:
+        tally.complain(f"what others left cannot be delivered ({error})")
         return None
 
 

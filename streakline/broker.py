@@ -12,9 +12,7 @@ class BrokerError(RuntimeError):
     """The local broker cannot run; the message says what to do."""
 
 
-def start_broker(
-    port: int, log: Path | None = None, *, advertised_port: int | None = None
-) -> subprocess.Popen[bytes]:
+def start_broker(port: int, log: Path | None = None, *, advertised_port: int | None = None) -> subprocess.Popen[bytes]:
     """Start Tansu on the loopback `port` and wait until it listens. Raises `BrokerError` where it cannot.
 
     Clients are sent to `advertised_port` where it is given: that of something in between.

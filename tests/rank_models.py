@@ -8,8 +8,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from producers.gradient_watch import GradientWatch
-from producers.gradients import GradientNorms
+from producers.gradients.norms import GradientNorms
+from producers.gradients.watch import GradientWatch
 from producers.ranks import is_publishing_rank
 from tests.ranks import Steps
 

@@ -22,8 +22,8 @@ from torch.distributed.tensor.parallel import (
     parallelize_module,
 )
 
-from producers.gradient_watch import GradientWatch
-from producers.gradients import GradientNorms
+from producers.gradients.norms import GradientNorms
+from producers.gradients.watch import GradientWatch
 from producers.ranks import any_rank, is_publishing_rank
 from tests.rank_models import (
     STEPS,
@@ -172,7 +172,7 @@ def fsdp2_failing_rank() -> Steps:
     """The last rank's own part of the work fails at the second step."""
     model, whole = models()
     sharded(model, world_mesh())
-    broken = patch("producers.sharded_norms.norms_of", side_effect=RuntimeError("the device is away"))
+    broken = patch("producers.gradients.sharded.norms_of", side_effect=RuntimeError("the device is away"))
 
     def step(number: int, optimizer: torch.optim.Optimizer) -> None:
         with broken if number == 1 and is_last() else nullcontext():

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from torch import distributed
 
-from producers.gradients import Measured
+from producers.gradients.norms import Measured
 
 Steps = list[tuple[Measured | None, Measured]]
 """measured, expected"""

@@ -13,7 +13,7 @@ from torch import nn
 
 from producers.codec import decode, encode
 from producers.events import Signal, StepEvent, TrainerEvent
-from producers.gradients import GradientNorms, Measured
+from producers.gradients.norms import GradientNorms, Measured
 from producers.kafka import KafkaSettings, producer_config
 from producers.publisher import StepPublisher
 from producers.reader import read_topic

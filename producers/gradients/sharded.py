@@ -15,11 +15,11 @@ import torch
 from msgspec import Struct
 from torch import distributed
 
-from producers.agreement import all_ask
 from producers.complaints import Complaints
-from producers.gradient_hooks import listen, parameters_of, scale_of
-from producers.gradients import is_dtensor, norms_of
-from producers.positions import Positions
+from producers.gradients.agreement import all_ask
+from producers.gradients.hooks import listen, parameters_of, scale_of
+from producers.gradients.norms import is_dtensor, norms_of
+from producers.gradients.positions import Positions
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

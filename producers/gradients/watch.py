@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 
 from producers.complaints import Complaints
-from producers.gradient_hooks import listen, parameters_of, scale_of, stop_listening
-from producers.gradients import Measured, fetched, is_dtensor, layer_of, norms_of, summed
-from producers.positions import Positions
-from producers.sharded_norms import ShardedNorms, Slot
+from producers.gradients.hooks import listen, parameters_of, scale_of, stop_listening
+from producers.gradients.norms import Measured, fetched, is_dtensor, layer_of, norms_of, summed
+from producers.gradients.positions import Positions
+from producers.gradients.sharded import ShardedNorms, Slot
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

@@ -33,6 +33,8 @@ class Backlog:
         self._memory: deque[Record] = deque()
         self._memory_bytes = 0
         self._memory_read = 0
+        self.is_unreadable = False
+        """whether the spool could not be read the last time"""
 
     @property
     def place(self) -> str:
@@ -98,7 +100,9 @@ class Backlog:
 
     def _read_spool(self, spool: Spool) -> Spooled | None:
         try:
+            self.is_unreadable = False
             return spool.read()
         except OSError as error:
+            self.is_unreadable = True
             self._complain(f"{spool.folder.path} cannot be read ({error.strerror or error})")
             return None

@@ -1,5 +1,6 @@
 """The folder of one publisher's spool: whose it is, and whether its owner is still alive."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -87,6 +88,9 @@ class Folder:
 
     def remove(self) -> None:
         """Delete the folder with all that is in it, and let go of it."""
+        # At once for all others: of a part of it, one would not know what has arrived.
+        with contextlib.suppress(OSError):
+            self.path = self.path.rename(self.path.parent / f"{_UNFINISHED}{self.path.name}")
         shutil.rmtree(self.path, ignore_errors=True)
         self.close()
 

@@ -15,7 +15,8 @@ from producers.codec import MAX_EVENT_BYTES
 _MARKER = b"\xa5"
 _HEADER = struct.Struct("<cBII")
 
-# Looking for the next whole record costs a checksum a candidate; a file of nothing else ends the search.
+# Looking for the next whole record costs a checksum a candidate; a file of nothing else ends the search. The marker
+# alone makes none: it is in the UTF-8 of some letters.
 _MAX_CANDIDATES = 1_000
 
 
@@ -52,21 +53,28 @@ def unpack(buffer: bytes) -> Iterator[tuple[Record, int]]:
     """
     offset = candidates = 0
     while candidates < _MAX_CANDIDATES and (offset := buffer.find(_MARKER, offset)) >= 0:
-        record = _record_at(buffer, offset)
+        length = _length_at(buffer, offset)
+        record = _record_at(buffer, offset, length) if length else None
         if record is None:
             offset += 1
-            candidates += 1
+            candidates += length > 0
         else:
-            offset += _HEADER.size + len(record.raw)
+            offset += _HEADER.size + length
             yield record, offset
 
 
-def _record_at(buffer: bytes, offset: int) -> Record | None:
-    if offset + _HEADER.size > len(buffer):
-        return None
-    _, topics, length, checksum = _HEADER.unpack_from(buffer, offset)
+def _length_at(buffer: bytes, offset: int) -> int:
+    """Of the event, if there is one; 0 where there cannot be."""
     start = offset + _HEADER.size
-    if not (Topic.STEPS <= topics <= Topic.BOTH and 0 < length <= min(MAX_EVENT_BYTES, len(buffer) - start)):
-        return None
+    if start > len(buffer):
+        return 0
+    _, topics, length, _ = _HEADER.unpack_from(buffer, offset)
+    is_one = Topic.STEPS <= topics <= Topic.BOTH and 0 < length <= min(MAX_EVENT_BYTES, len(buffer) - start)
+    return length if is_one else 0
+
+
+def _record_at(buffer: bytes, offset: int, length: int) -> Record | None:
+    _, topics, _, checksum = _HEADER.unpack_from(buffer, offset)
+    start = offset + _HEADER.size
     raw = buffer[start : start + length]
     return Record(Topic(topics), raw) if zlib.crc32(raw, topics) == checksum else None

@@ -48,12 +48,15 @@ class Spool:
 
     What was written is never changed: a crash costs at most the records whose writing it interrupted. Every method
     may raise OSError, and leaves everything as it was then. Not for two threads at once.
+
+    Raises ValueError where something in the folder is no file.
     """
 
     def __init__(self, folder: Folder, *, max_bytes: int, min_free_bytes: int = 0) -> None:
         self.folder = folder
         self._max_bytes = max_bytes
         self._min_free_bytes = min_free_bytes
+        _check_files(folder.path)
         # Segment → bytes in it that are records; in the order of their numbers.
         self._sizes = {number: self._path(number).stat().st_size for number in _segments(folder.path)}
         self._file: int | None = None
@@ -82,7 +85,7 @@ class Spool:
         if self._file is None or self._end.offset_bytes >= SEGMENT_BYTES:
             self._begin_segment()
         number, offset = self._end
-        self._write(b"".join(packed), offset)
+        self._write(b"".join(packed), number, offset)
         self._sizes[number] = offset + length
         if is_read:
             # Whoever has read everything before need not read these back.
@@ -150,7 +153,7 @@ class Spool:
         self._file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._sizes[number] = 0
 
-    def _write(self, packed: bytes, offset: int) -> None:
+    def _write(self, packed: bytes, number: int, offset: int) -> None:
         assert self._file is not None  # noqa: S101
         try:
             if os.write(self._file, packed) != len(packed):
@@ -160,6 +163,11 @@ class Spool:
                 os.ftruncate(self._file, offset)
             # Where the cut failed, what is torn ends this file.
             self._close_file()
+            if not offset:
+                # A disk that is full for long would collect one empty file an event.
+                with contextlib.suppress(OSError):
+                    self._path(number).unlink()
+                    del self._sizes[number]
             raise
 
     def _close_file(self) -> None:
@@ -185,6 +193,14 @@ class Spool:
 
     def _path(self, number: int) -> Path:
         return self.folder.path / f"{number:012d}{_SUFFIX}"
+
+
+def _check_files(folder: Path) -> None:
+    # Reading a pipe would wait for ever, and a link may lead anywhere.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                raise ValueError(f"{entry.path} is no file")
 
 
 def _segments(folder: Path) -> list[int]:

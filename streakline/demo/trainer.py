@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from producers.gradients import GradientNorms, Measured
+from producers.gradients.norms import GradientNorms, Measured
 from streakline import StepPublisher
 from streakline.demo.corpus import corpus
 from streakline.demo.scenarios import SCENARIOS, SEED, Scenario, scenario_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from producers.gradients import GradientNorms
+from producers.gradients.norms import GradientNorms
 from streakline.demo.transformer import Shape, Transformer
 from tests.benchmarks.figures import Figure
 

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from producers.gradients import Measured
+from producers.gradients.norms import Measured
 from producers.kafka import KafkaSettings
 from producers.publisher import StepPublisher
 from producers.spool.settings import SpoolSettings

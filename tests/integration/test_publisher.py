@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from producers.codec import decode
 from producers.events import RunCompleted, RunFailed, RunStarted, StepEvent, TrainerEvent
-from producers.gradients import Measured
+from producers.gradients.norms import Measured
 from producers.kafka import KafkaSettings, reader_config
 from producers.publisher import StepPublisher
 from producers.tally import PublisherStats

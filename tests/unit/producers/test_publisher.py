@@ -14,7 +14,7 @@ import torch
 
 from producers.codec import MAX_EVENT_BYTES, encode
 from producers.events import MAX_INTEGER, StepEvent
-from producers.gradients import Measured
+from producers.gradients.norms import Measured
 from producers.kafka import KafkaSettings
 from producers.outbox import QUEUE_NUMBERS
 from producers.publisher import StepPublisher
@@ -120,7 +120,7 @@ def test_a_spool_that_is_full_is_said_and_memory_goes_on(
     assert said(caplog, "nothing more can be spooled") == 1
 
 
-@pytest.mark.parametrize("where", ["/proc/no-such-place", "/dev/null/spool"])
+@pytest.mark.parametrize("where", ["/proc/no-such-place", "/dev/null/spool", "no\0path"])
 def test_a_place_where_no_spool_can_be_is_said(
     nobody: KafkaSettings, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
@@ -130,6 +130,17 @@ def test_a_place_where_no_spool_can_be_is_said(
     assert run.stats.failed == 3
     assert said(caplog, "no spool can be made") == 1
     assert said(caplog, "set STREAKLINE_SPOOL_DIR to a folder of yours") == 1
+
+
+def test_what_others_left_may_be_out_of_reach(
+    nobody: KafkaSettings, caplog: pytest.LogCaptureFixture, spool_dir: Path
+) -> None:
+    (spool_dir / ".heir").mkdir(parents=True)
+    run = publisher(nobody)
+    run.step(0, 1.0)
+    assert counts(run) == (3, 0)
+    assert run.stats.waiting == 3, "its own are kept as ever"
+    assert said(caplog, "what others left cannot be delivered") == 1
 
 
 def test_a_disk_that_hangs_holds_nothing_up(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from producers.events import RunStarted, Signal, StepEvent, TrainerEvent
-from producers.gradients import Measured
+from producers.gradients.norms import Measured
 from streakline.demo.corpus import CORPUS_CHARACTERS, corpus
 from streakline.demo.scenarios import SCENARIOS, SEED, Scenario, scenario_of
 from streakline.demo.trainer import train

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from torch import nn
 
-from producers.gradient_watch import GradientWatch, Scaler
-from tests.unit.producers.watched_models import Watch
+from producers.gradients.watch import GradientWatch, Scaler
+from tests.unit.producers.gradients.watched_models import Watch
 
 
 @pytest.fixture

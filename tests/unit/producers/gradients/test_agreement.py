@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from torch.distributed import HashStore  # type: ignore[attr-defined]
 
-from producers.agreement import Store, all_ask
+from producers.gradients.agreement import Store, all_ask
 
 RANKS = 3
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad, clip_grad_norm_
 
-from producers.gradient_hooks import listen, stop_listening
+from producers.gradients.hooks import listen, stop_listening
 
 PLACES = [
     (module, name)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from producers.gradients import GradientNorms, Measured, layer_of
-from tests.unit.producers.syncs import Syncs
+from producers.gradients.norms import GradientNorms, Measured, layer_of
+from tests.unit.producers.gradients.syncs import Syncs
 
 
 class Block(nn.Module):

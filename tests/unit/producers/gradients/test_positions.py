@@ -4,7 +4,7 @@ import gc
 
 import torch
 
-from producers.positions import Positions
+from producers.gradients.positions import Positions
 
 
 def test_each_is_found_with_its_number_and_others_are_not() -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from producers.gradient_watch import GradientWatch
-from producers.gradients import GradientNorms, Measured
-from tests.unit.producers.syncs import Syncs
-from tests.unit.producers.watched_models import Watch, backward, new_model, on_meta, sgd
+from producers.gradients.norms import GradientNorms, Measured
+from producers.gradients.watch import GradientWatch
+from tests.unit.producers.gradients.syncs import Syncs
+from tests.unit.producers.gradients.watched_models import Watch, backward, new_model, on_meta, sgd
 
 
 def test_measures_before_an_optimizer_step_and_once(watch: Watch) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from producers.gradient_watch import STEPS_BEFORE_COMPLAINT
-from tests.unit.producers.watched_models import Watch, backward, new_model, on_meta, sgd
+from producers.gradients.watch import STEPS_BEFORE_COMPLAINT
+from tests.unit.producers.gradients.watched_models import Watch, backward, new_model, on_meta, sgd
 
 
 class Weird(torch.Tensor):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from producers.gradient_watch import Scaler
-from tests.unit.producers.watched_models import Watch, backward, loss_of, new_model, sgd
+from producers.gradients.watch import Scaler
+from tests.unit.producers.gradients.watched_models import Watch, backward, loss_of, new_model, sgd
 
 
 def scaled_backward(model: nn.Module, scaler: torch.amp.GradScaler) -> None:

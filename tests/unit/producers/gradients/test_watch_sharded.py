@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from producers.gradients import GradientNorms, Measured
-from tests.unit.producers.watched_models import Watch, backward, loss_of, new_model, sgd
+from producers.gradients.norms import GradientNorms, Measured
+from tests.unit.producers.gradients.watched_models import Watch, backward, loss_of, new_model, sgd
 
 
 @pytest.fixture

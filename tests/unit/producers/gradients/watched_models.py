@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from producers.gradient_watch import GradientWatch
-from producers.gradients import GradientNorms, Measured
+from producers.gradients.norms import GradientNorms, Measured
+from producers.gradients.watch import GradientWatch
 
 Watch = Callable[..., GradientWatch]
 """makes one that is closed when its test ends: the fixture `watch`"""
