@@ -158,7 +158,8 @@ class _Sent(Struct):
     """A record on its way."""
 
     kept: Kept
-    answers_due: int
+    due: tuple[str, ...]
+    """the topics that it has not arrived on"""
     refusals: int = 0
 
 
@@ -178,6 +179,8 @@ class Delivery:
         self._sent: deque[_Sent] = deque()
         self._sent_bytes = 0
         self._generation = link.generation
+        self._again: deque[_Sent] = deque()
+        """what went to a client that is gone, and is to be sent before anything else"""
 
     @property
     def is_waiting(self) -> bool:
@@ -193,29 +196,33 @@ class Delivery:
         """Send what there is, as far as the window allows."""
         if self._generation != self._link.generation:
             self._generation = self._link.generation
-            self._sent.clear()
-            self._sent_bytes = 0
-            self._backlog.rewind()
+            self._again = deque(self._sent)
+        while self._again and self._send(self._again[0]):
+            self._again.popleft()
         while self._link.is_up and len(self._sent) < WINDOW_RECORDS and self._sent_bytes < WINDOW_BYTES:
             kept = self._backlog.read()
             if kept is None:
                 break
-            topics = self._topics[kept.record.topics]
-            sent = _Sent(kept, len(topics))
-            answered = partial(self._answered, sent)
-            if not all(self._link.produce(topic, self._key, kept.record.raw, answered) for topic in topics):
-                break
+            sent = _Sent(kept, self._topics[kept.record.topics])
             self._sent.append(sent)
             self._sent_bytes += len(kept.record.raw)
+            self._send(sent)
 
-    def _answered(self, sent: _Sent, error: KafkaError | None, _message: Message) -> None:
+    def _send(self, sent: _Sent) -> bool:
+        """Whether the client took it for every topic that it is due on."""
+        return self._link.is_up and all(
+            self._link.produce(topic, self._key, sent.kept.record.raw, partial(self._answered, sent, topic))
+            for topic in sent.due
+        )
+
+    def _answered(self, sent: _Sent, topic: str, error: KafkaError | None, _message: Message) -> None:
         if error is not None and error.code() not in _OF_THE_RECORD:
             if error.code() not in _PURGED:
                 self._link.fail(error.str())
             return
-        sent.answers_due -= 1
+        sent.due = tuple(each for each in sent.due if each != topic)
         sent.refusals += error is not None
-        while self._sent and not self._sent[0].answers_due:
+        while self._sent and not self._sent[0].due:
             self._arrived(self._sent.popleft())
 
     def _arrived(self, sent: _Sent) -> None:

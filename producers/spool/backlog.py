@@ -76,12 +76,6 @@ class Backlog:
             return Kept(self._memory[self._memory_read - 1], None)
         return None
 
-    def rewind(self) -> None:
-        """Read again from the first that has not arrived."""
-        self._memory_read = 0
-        if self._spool is not None:
-            self._spool.rewind()
-
     def acknowledge(self, kept: Kept) -> None:
         """`kept` and everything before it has arrived."""
         if kept.end is None:

@@ -100,11 +100,6 @@ class Spool:
             self._read_segment(cursor)
         return self._ahead.popleft() if self._ahead else None
 
-    def rewind(self) -> None:
-        """Read again from the first that has not arrived."""
-        self._ahead.clear()
-        self._cursor = self._acknowledged
-
     def acknowledge(self, end: Position) -> None:
         """Everything before `end` has arrived; files that are of no more use are deleted."""
         self._acknowledged = end

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
-from producers.kafka import KafkaSettings
+from producers.kafka import KafkaSettings, client_config
 from producers.publisher import StepPublisher
 from producers.spool.folder import folders
-from producers.topics import TopicSettings, ensure_topics
+from producers.topics import TopicSettings, ensure_topics, topic_names, topic_specs
 from streakline.broker import start_broker
 from streakline.processes import free_port, stop
 from tests.delivered import assert_all_arrived, delivered, outline, train, whole
@@ -153,6 +154,23 @@ def test_topics_that_are_made_later(kafka: KafkaSettings, spool_dir: Path, caplo
     assert_all_arrived(kafka, topics, run, 200)
     assert_nothing_is_left(spool_dir)
     assert caplog.text.count("training goes on") == 1, "one line a minute"
+
+
+def test_what_has_arrived_on_one_topic_is_not_sent_there_again_for_the_others_sake(
+    kafka: KafkaSettings, spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics = TopicSettings(topic_prefix=f"half-{uuid.uuid4().hex[:8]}.", partitions=4)
+    names = topic_names(topics)
+    steps = [spec for spec in topic_specs(topics) if spec.topic == names.steps]
+    admin = AdminClient(client_config(kafka))
+    admin.create_topics(steps)[names.steps].result()
+    with publisher(kafka, topics) as run:
+        train(run, range(200), pause_seconds=0.002)
+        wait_until(lambda: "training goes on" in caplog.text)
+        train(run, range(200, 400), pause_seconds=0.02)
+        ensure_topics(kafka, topics)
+    assert_all_arrived(kafka, topics, run, 400)
+    assert_nothing_is_left(spool_dir)
 
 
 @pytest.mark.parametrize("fault", [FaultyBroker.refuse, FaultyBroker.pause, FaultyBroker.hold_answers])

@@ -32,8 +32,6 @@ def test_memory_is_younger_than_the_disk_until_it_has_arrived(tmp_path: Path) ->
         assert backlog.append(numbered(number, number + 1)) == 1
     assert backlog.count_in_memory() == 20
     assert len(said) == 1
-    assert read(backlog) == numbered(0, 30)
-    backlog.rewind()
     for number in range(30):
         kept = backlog.read()
         assert kept is not None
@@ -41,7 +39,6 @@ def test_memory_is_younger_than_the_disk_until_it_has_arrived(tmp_path: Path) ->
         assert not backlog.is_drained
         backlog.acknowledge(kept)
     assert backlog.is_drained
-    backlog.rewind()
     assert backlog.read() is None
     backlog.close()
 
@@ -55,8 +52,6 @@ def test_only_a_part_that_was_read_is_acknowledged_in_memory() -> None:
     backlog.acknowledge(first)
     backlog.append(numbered(5, 7))
     assert read(backlog) == numbered(5, 7)
-    backlog.rewind()
-    assert read(backlog) == numbered(1, 7)
     assert backlog.count_in_memory() == 6
 
 
@@ -76,7 +71,9 @@ def test_files_that_are_gone_are_told_of_and_nothing_is_raised(tmp_path: Path) -
     backlog = Backlog(spool(tmp_path, max_bytes=1 << 20), said.append)
     backlog.append(numbered(0, 2))
     backlog.append(numbered(2, 4))
-    backlog.rewind()
+    # What was just written need not be read back; what came while it waited has to be.
+    assert backlog.read() is not None
+    assert backlog.read() is not None
     for file in tmp_path.glob("*/*.events"):
         file.unlink()
     assert backlog.read() is None

@@ -39,7 +39,7 @@ class AsAList(RuleBasedStateMachine):
         self.left: list[Record] = []
         """not acknowledged"""
         self.read: list[Spooled] = []
-        """of those, the ones that were read since the last rewind"""
+        """of those, the ones that were read"""
 
     @initialize()
     def begin(self) -> None:
@@ -72,11 +72,6 @@ class AsAList(RuleBasedStateMachine):
         count = data.draw(st.integers(1, len(self.read)))
         self.spool.acknowledge(self.read[count - 1].end)
         del self.read[:count], self.left[:count]
-
-    @rule()
-    def rewind(self) -> None:
-        self.spool.rewind()
-        self.read = []
 
     @rule()
     def crash(self) -> None:
