@@ -112,6 +112,7 @@ class StepPublisher:
         # An exception that ends the process is found here when it has.
         self._last_error = id(getattr(sys, "last_value", None))
         if not is_publishing_rank(rank):
+            log.info("run %s: this is not rank 0, which publishes it", self.run_id)
             return
         kafka = kafka or load_settings(KafkaSettings)
         names = topic_names(topics or load_settings(TopicSettings))

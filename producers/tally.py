@@ -11,6 +11,7 @@ from producers.events import TrainerEvent
 
 SECONDS_BETWEEN_COMPLAINTS = 60.0
 MAX_REASONS_SAID = 20
+_MAX_REASONS_HELD = 5
 
 log = logging.getLogger("streakline")
 
@@ -43,6 +44,8 @@ class Tally:
         self._broker = broker
         self._quiet_until_seconds = -float("inf")
         self._said: set[str] = set()
+        # Reasons since the last line, in their order.
+        self._held: dict[str, None] = {}
 
     def stats(self) -> PublisherStats:
         """The counts so far."""
@@ -51,7 +54,9 @@ class Tally:
         )
 
     def complain(self, reason: str) -> None:
-        """Log one line, at most one a minute."""
+        """Log one line, at most one a minute; what comes meanwhile is said in the next, or at the end."""
+        if len(self._held) < _MAX_REASONS_HELD:
+            self._held[reason] = None
         now = time.monotonic()
         if now < self._quiet_until_seconds:
             return
@@ -60,12 +65,16 @@ class Tally:
         log.warning(
             "run %s: %s (broker at %s); training goes on, %d records wait, %d dropped, %d failed",
             self._run_id,
-            reason,
+            self._held_reasons(),
             self._broker,
             stats.waiting,
             stats.dropped,
             stats.failed,
         )
+
+    def _held_reasons(self) -> str:
+        reasons, self._held = self._held, {}
+        return "; ".join(reasons)
 
     def say_once(self, kind: type[TrainerEvent], error: Exception) -> None:
         """Log why an event cannot be published, each reason once."""
@@ -79,6 +88,8 @@ class Tally:
     def sum_up(self, place: str | None) -> None:
         """Log how it ended, where not everything has arrived; what waits is in `place`."""
         stats = self.stats()
+        if self._held and (stats.waiting or stats.failed or stats.dropped):
+            log.warning("run %s: at last: %s", self._run_id, self._held_reasons())
         if stats.waiting:
             log.warning(
                 "run %s: %d of its records wait in %s for the broker at %s: the next publisher on this machine sends "

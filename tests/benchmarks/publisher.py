@@ -1,6 +1,8 @@
 """What `run.step` costs the loop, and what an hour without a broker costs the machine."""
 
+import logging
 import resource
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -28,15 +30,20 @@ _IN_STEP = 100
 
 def main() -> None:
     """Print both tables."""
+    # A broker that is away is what is measured here.
+    logging.getLogger("streakline").setLevel(logging.CRITICAL)
     print(f"## run.step, in microseconds: median (10th to 90th percentile) of {STEPS:,} steps")
     print(f"{'layers':>6} {'broker':>8}  {'step()':>20} {'slowest':>9} {'acknowledged':>14}")
     with running_broker() as bootstrap:
         there = KafkaSettings(kafka_bootstrap=bootstrap)
         ensure_topics(there, TopicSettings())
         away = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{free_port()}")
-        for layers in LAYERS:
-            for name, kafka in (("there", there), ("away", away)):
-                _steps(layers, name, kafka)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            # It accepts, and never answers.
+            silent = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{listener.getsockname()[1]}")
+            for layers in LAYERS:
+                for name, kafka in (("there", there), ("away", away), ("silent", silent)):
+                    _steps(layers, name, kafka)
     print(
         f"\n## An hour without a broker: {OUTAGE_STEPS_PER_SECOND * HOUR_SECONDS:,} steps of {OUTAGE_LAYERS} layers, "
         "as fast as they are kept"

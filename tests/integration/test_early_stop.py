@@ -11,7 +11,9 @@ from producers.codec import encode
 from producers.events import Signal
 from producers.examples import VALID
 from producers.kafka import KafkaSettings, producer_config
+from producers.partitioner import partition_of
 from producers.publisher import StepPublisher
+from producers.reader import read_topic
 from producers.topics import TopicSettings, ensure_topics, topic_names
 from streakline.broker import start_broker
 from streakline.processes import free_port, stop
@@ -31,6 +33,18 @@ def send(kafka: KafkaSettings, topics: TopicSettings, *signals: Signal | bytes) 
         raw, key = (signal, b"sft/7") if isinstance(signal, bytes) else (encode(signal), signal.run_id.encode())
         producer.produce(topic_names(topics).signals, raw, key=key)
     assert producer.flush(10) == 0
+
+
+def test_a_keys_partition_is_where_the_client_puts_it(kafka: KafkaSettings, topics: TopicSettings) -> None:
+    names = topic_names(topics)
+    keys = [f"{'run/' * (number % 5)}{number}".encode() for number in range(200)]
+    producer = Producer(producer_config(kafka))
+    for key in keys:
+        producer.produce(names.signals, b"{}", key=key)
+    assert producer.flush(10) == 0
+    found = {message.key(): message.partition() for message in read_topic(kafka, names.signals)}
+    assert found == {key: partition_of(key, topics.partitions) for key in keys}
+    assert len(set(found.values())) == topics.partitions
 
 
 def test_only_the_signal_that_asks_this_attempt_to_stop_does(kafka: KafkaSettings, topics: TopicSettings) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +17,15 @@ from producers.topics import TopicSettings, ensure_topics, topic_names, topic_sp
 from streakline.broker import start_broker
 from streakline.processes import free_port, stop
 from tests.delivered import assert_all_arrived, delivered, outline, train, whole
-from tests.faulty_broker import FaultyBroker, faulty_broker
+from tests.faulty_broker import FaultyBroker
+from tests.worker import wait_until
 
 # What a fault that has ended may still cost: the client waits before it connects again, on a busy machine.
 CLOSE_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def the_front() -> Iterator[FaultyBroker]:
-    with faulty_broker() as front:
-        yield front
-
-
-@pytest.fixture
-def front(the_front: FaultyBroker) -> Iterator[FaultyBroker]:
-    """Without a fault at first, and afterwards."""
-    yield the_front
-    the_front.forward()
-
-
-@pytest.fixture
-def kafka(front: FaultyBroker) -> KafkaSettings:
-    return KafkaSettings(kafka_bootstrap=front.bootstrap)
-
-
 def publisher(kafka: KafkaSettings, topics: TopicSettings, **arguments: Any) -> StepPublisher:
     return StepPublisher(run_id="run", kafka=kafka, topics=topics, close_timeout_seconds=CLOSE_SECONDS, **arguments)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, "it never was so"
-        time.sleep(0.02)
 
 
 def assert_nothing_is_left(spool_dir: Path) -> None:

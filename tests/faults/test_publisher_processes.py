@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,30 +18,13 @@ from producers.topics import TopicSettings
 from tests.child_trainers import CLOSE_SECONDS, STEPS
 from tests.commands import settings_environ
 from tests.delivered import delivered, kept, on_runs_topic, outline, train, whole
-from tests.faulty_broker import FaultyBroker, faulty_broker
+from tests.documents import ROOT
+from tests.faulty_broker import FaultyBroker
 
-_ROOT = Path(__file__).parents[2]
 _TRAINER = ("-m", "tests.child_trainers")
 
 # To start and to end an interpreter on a machine that is busy with much else.
 _INTERPRETER_SECONDS = 30.0
-
-
-@pytest.fixture(scope="module")
-def the_front() -> Iterator[FaultyBroker]:
-    with faulty_broker() as front:
-        yield front
-
-
-@pytest.fixture
-def front(the_front: FaultyBroker) -> Iterator[FaultyBroker]:
-    yield the_front
-    the_front.forward()
-
-
-@pytest.fixture
-def kafka(front: FaultyBroker) -> KafkaSettings:
-    return KafkaSettings(kafka_bootstrap=front.bootstrap)
 
 
 @pytest.fixture
@@ -56,7 +38,7 @@ class Child:
     def __init__(self, environ: dict[str, str], *arguments: str) -> None:
         pipe = subprocess.PIPE
         command = [sys.executable, *arguments]
-        self.process = subprocess.Popen(command, cwd=_ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def said(self) -> str:
         """Its next line."""
