@@ -1,5 +1,6 @@
 """What the thread beside a training loop does: keep events, and bring them to the broker in order."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from producers.delivery import Delivery, Link
 from producers.events import TrainerEvent
 from producers.leftovers import Delivered, Heir, Leftover, leftovers
 from producers.spool.backlog import Backlog
-from producers.spool.folder import Folder, Owner, lock_of_the_heir
+from producers.spool.folder import Folder, Owner, lock_of_the_heir, sweep
 from producers.spool.lock import Lock
 from producers.spool.record import Record, Topic
 from producers.spool.settings import SpoolSettings
@@ -136,7 +137,11 @@ def _own_spool(owner: Owner, settings: SpoolSettings, tally: Tally) -> Spool | N
 
 def _lock_of_the_heir(root: Path, tally: Tally) -> Lock | None:
     try:
-        return lock_of_the_heir(root)
+        lock = lock_of_the_heir(root)
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                sweep(root)
+        return lock
     except OSError as error:
         tally.complain(f"what others left cannot be delivered ({error})")
         return None

@@ -22,6 +22,7 @@ _MAX_OWNER_BYTES = 16_384
 # A name that begins with a dot is not looked at: the folder is not complete yet.
 _UNFINISHED = "."
 _HEIR = ".heir"
+_SWEPT_AFTER_SECONDS = 3_600.0
 
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$(?!\n)")]
 
@@ -147,6 +148,20 @@ def lock_of_the_heir(root: Path) -> Lock | None:
     Without it, every publisher of a large fleet would open every folder. Raises OSError.
     """
     return Lock.take(root / _HEIR, make=True)
+
+
+def sweep(root: Path) -> None:
+    """Delete folders that nobody finished making, or removing: there is no event in them that has not arrived.
+
+    For the heir. Raises OSError.
+    """
+    with os.scandir(root) as entries:
+        unfinished = [
+            each for each in entries if each.name.startswith(_UNFINISHED) and each.is_dir(follow_symlinks=False)
+        ]
+    for entry in unfinished:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _SWEPT_AFTER_SECONDS:
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _mark_of(run_id: str) -> str:

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from producers.spool.folder import Folder, Owner, folders, lock_of_the_heir, read_owner
+from producers.spool.folder import Folder, Owner, folders, lock_of_the_heir, read_owner, sweep
 
 OWNER = Owner(run_id="run", bootstrap="127.0.0.1:1", steps="steps", runs="runs")
 _ADOPTS = """
 import sys
+import time
 from pathlib import Path
 from producers.spool.folder import Folder
 sys.stdin.readline()
@@ -33,6 +35,19 @@ def test_the_oldest_is_first_and_a_run_finds_its_own(tmp_path: Path) -> None:
     assert list(folders(tmp_path)) == made
     assert list(folders(tmp_path, "run")) == [made[0], made[2]]
     assert list(folders(tmp_path / "nowhere")) == []
+
+
+def test_what_nobody_finished_making_or_removing_is_swept_after_an_hour(tmp_path: Path) -> None:
+    whole = Folder.create(tmp_path, OWNER).path
+    old, young = tmp_path / ".old", tmp_path / ".young"
+    for path in (old, young):
+        path.mkdir()
+        (path / "lock").touch()
+    for path in (old, whole):
+        os.utime(path, (0, time.time() - 3_700))
+    lock_of_the_heir(tmp_path)
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".young", ".heir", whole.name}
 
 
 def test_who_lives_is_not_inherited_from(tmp_path: Path) -> None:
