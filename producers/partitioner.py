@@ -11,7 +11,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     Source: ``org.apache.kafka.common.utils.Utils.murmur2`` and Austin Appleby's MurmurHash2, 32 bits.
 
     >>> partition_of(b"kafka", 8), partition_of(b"sft/7", 8)
-    (0, 0)
+    (4, 1)
     """
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 

@@ -102,8 +102,6 @@ def test_without_a_disk_memory_is_bounded(nobody: KafkaSettings, caplog: pytest.
     assert MEMORY_BYTES - RESERVED_BYTES - size < (published - 4) * size < MEMORY_BYTES
     assert published + dropped == 204
     assert run.stats.failed == published, "memory does not outlive the process"
-    assert said(caplog, "training goes on") == 1, "one line a minute"
-    assert said(caplog, "there is no room to keep more events") == 1, "in that line, or at the end"
     assert said(caplog, "204 of its records are lost") == 1
 
 
