@@ -52,8 +52,12 @@ class Sender:
     @property
     def patience_seconds(self) -> float:
         """How long to wait for new events before looking for answers."""
-        is_expecting = self._delivery.is_waiting or self._before.is_waiting or self._after.is_waiting
-        return self._patience_seconds if is_expecting else _IDLE_SECONDS
+        return self._patience_seconds if self._is_expecting else _IDLE_SECONDS
+
+    @property
+    def _is_expecting(self) -> bool:
+        """Whether the broker owes answers."""
+        return self._delivery.is_waiting or self._before.is_waiting or self._after.is_waiting
 
     @property
     def _answers(self) -> int:
@@ -77,13 +81,14 @@ class Sender:
 
     def deliver(self, *, is_closing: bool = False) -> None:
         """Send what may be sent now, and take the broker's answers."""
+        was_expecting = self._is_expecting
         if self._before.pump():
             self._delivery.pump()
             if not is_closing and self._delivery.is_done:
                 self._after.pump()
         answers = self._answers
         self._link.poll()
-        if self._answers > answers:
+        if self._answers > answers or not was_expecting:
             self._patience_seconds = _EXPECTING_SECONDS
         else:
             self._patience_seconds = min(2 * self._patience_seconds, _IDLE_SECONDS)

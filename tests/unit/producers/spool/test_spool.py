@@ -186,7 +186,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     path.mkdir()
     options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
     if os.geteuid() or subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted")
+        pytest.skip("no small file system can be mounted to be filled: run it as root")
     try:
         yield path
     finally:
