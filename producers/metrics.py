@@ -62,7 +62,7 @@ LAG_SECONDS = Metric(
     ("topic", "partition"),
 )
 LAST_BATCH = Metric(
-    "streakline_last_batch_timestamp_seconds", "gauge", "When a batch was last applied; absent before the first."
+    "streakline_last_batch_timestamp_seconds", "gauge", "When a batch was last applied; 0 before the first."
 )
 READY = Metric(
     "streakline_ready",
@@ -71,7 +71,12 @@ READY = Metric(
     "batches (applied while records wait).",
     ("check",),
 )
-RUNS = Metric("streakline_runs", "gauge", "Runs this worker holds a state of.", ("state",))
+RUNS = Metric(
+    "streakline_runs",
+    "gauge",
+    "Runs whose state this worker holds: active, ended, or replayed (and never ended).",
+    ("state",),
+)
 HIDDEN_RUNS = Metric(
     "streakline_hidden_runs",
     "gauge",
@@ -155,7 +160,7 @@ def sample_names() -> frozenset[str]:
 
 def metrics_page() -> str:
     """`docs/metrics.md`."""
-    groups = {
+    groups: dict[str, list[Metric]] = {
         "A stream worker": [m for m in METRICS if m.exposer == "stream worker" and not isinstance(m, RunMetric)],
         "A stream worker, for each live run": [m for m in METRICS if isinstance(m, RunMetric)],
         "A diff worker": [m for m in METRICS if m.exposer == "diff worker"],

@@ -9,9 +9,11 @@ import mode.loop
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from faust.types import TransportT
+from prometheus_client import CollectorRegistry, ProcessCollector
 from yarl import URL
 
 from producers.kafka import KafkaSettings, client_config
+from producers.status_server import StatusServer
 from producers.topics import (
     TopicsError,
     TopicSettings,
@@ -21,9 +23,12 @@ from producers.topics import (
     topic_names,
     topic_specs,
 )
+from stream_app.broker_watch import BrokerWatch
 from stream_app.engine.thresholds import load_policy
 from stream_app.metrics import StreamMetrics
+from stream_app.run_metrics import RunCollector
 from stream_app.settings import StreamSettings
+from stream_app.status import WorkerStatus
 from stream_app.steps import StepsAgent
 from stream_app.tables import RunTable
 from stream_app.tansu import is_tansu
@@ -73,9 +78,6 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
     """The application, not started. Raises as `run_worker` does."""
     policy = load_policy(settings.thresholds_path)
     names = topic_names(topics)
-    metrics = StreamMetrics(names.steps)
-    if settings.metrics_port is not None:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
     # Faust makes the last folder only.
     settings.data_path.mkdir(parents=True, exist_ok=True)
     app = StreamApp(
@@ -100,12 +102,35 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
         producer_max_request_size=_MAX_REQUEST_BYTES,
     )
     app.transport_class = TansuTransport if on_tansu else KafkaTransport
+    registry = CollectorRegistry()
+    watch = BrokerWatch(kafka, names.steps, topics.partitions, stream_app_id(topics))
+    status = WorkerStatus(app, names.steps, watch)
     table = RunTable(app, names.state_changelog, topics.partitions)
-    agent = StepsAgent(app=app, topics=names, table=table, policy=policy, settings=settings, metrics=metrics)
+    agent = StepsAgent(
+        app=app,
+        topics=names,
+        table=table,
+        policy=policy,
+        settings=settings,
+        metrics=StreamMetrics(names.steps, registry),
+        status=status,
+    )
     source = app.topic(names.steps, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     app.agent(source, name="steps", concurrency=1)(agent.run)
     table.on_recovered(agent.on_recovered)
     app.timer(settings.expiry_interval_seconds)(agent.delete_expired)
+    if settings.metrics_port is not None:
+        registry.register(status)
+        registry.register(RunCollector(agent.runs, settings.per_run_metrics, settings.per_run_limit))
+        ProcessCollector(registry=registry)
+        watch.start()
+        StatusServer(
+            settings.metrics_host,
+            settings.metrics_port,
+            registry,
+            healthy=status.health,
+            ready=status.readiness,
+        )
     return app
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 
 from stream_app.judging import RunKey
-from stream_app.records import RunRecord
+from stream_app.records import RunHead
 from stream_app.settings import StreamSettings
 
 
-def is_expired(record: RunRecord, settings: StreamSettings, now: float) -> bool:
+def is_expired(head: RunHead, settings: StreamSettings, now: float) -> bool:
     """Whether the run ended, or was last heard of, longer ago than the settings keep it. `now` in Unix seconds."""
-    kept = settings.finished_run_seconds if record.state.has_ended else settings.abandoned_run_seconds
-    return now - record.seen_at > kept
+    kept = settings.finished_run_seconds if head.state.has_ended else settings.abandoned_run_seconds
+    return now - head.seen_at > kept
 
 
-def expired_keys(items: Iterable[tuple[RunKey, RunRecord]], settings: StreamSettings, now: float) -> list[RunKey]:
+def expired_keys(items: Iterable[tuple[RunKey, RunHead]], settings: StreamSettings, now: float) -> list[RunKey]:
     """The runs whose state may go."""
-    return [key for key, record in items if is_expired(record, settings, now)]
+    return [key for key, head in items if is_expired(head, settings, now)]

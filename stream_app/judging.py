@@ -1,4 +1,4 @@
-"""One batch of raw records, judged: no I/O, no clock."""
+"""One batch of raw records, judged: no I/O, the clock is an argument."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
@@ -6,10 +6,12 @@ from typing import Literal
 from msgspec import Struct
 
 from producers import codec
-from producers.events import Signal, TrainerEvent
-from stream_app.engine.evaluate import evaluate
+from producers.events import Signal, StepEvent, TrainerEvent
+from stream_app.engine.evaluate import Outcome, evaluate
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
+from stream_app.latest import Taken, after_events, after_signals, after_start
+from stream_app.records import VERSION, RunRecord
 
 RefusalReason = codec.Reason | Literal["wrong_key", "failed"]
 
@@ -21,6 +23,8 @@ class RawRecord(Struct, frozen=True):
     offset: int
     key: bytes | None
     value: bytes | None
+    published_at: float
+    """Unix seconds, by its producer's clock or the broker's"""
 
 
 class RunKey(Struct, frozen=True):
@@ -39,25 +43,62 @@ class Refusal(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What a batch comes to, for the caller to make durable in this order: signals and refusals, then states."""
+    """What a batch comes to, for the caller to make durable in this order: signals and refusals, then runs."""
 
     signals: list[Signal]
     refusals: list[Refusal]
-    states: Mapping[RunKey, RunState]
-    """of the runs that the batch changed"""
+    runs: Mapping[RunKey, RunRecord]
+    """those that the batch changed"""
+    step_times: list[float]
+    """when the trainers measured the steps that counted, Unix seconds"""
     ignored: int
     """duplicates, late events and events of attempts that are over"""
 
 
-def judge(records: Iterable[RawRecord], load: Callable[[RunKey], RunState], policy: ThresholdPolicy) -> Judgement:
-    """Apply `records` in order. `load` gives a run's state as it is stored, the empty state for a run not known.
+class _Run:
+    """One run while a batch is judged."""
+
+    def __init__(self, stored: RunRecord | None) -> None:
+        self._stored = stored or RunRecord(VERSION, RunState(), 0.0)
+        self.state = self._stored.state
+        self._signals: list[Signal] = []
+        self._last: Taken | None = None
+        self._last_step: StepEvent | None = None
+
+    def take(self, event: TrainerEvent, outcome: Outcome, published_at: float) -> None:
+        if outcome.state.attempt > self.state.attempt:
+            self._last_step = None
+        self.state = outcome.state
+        if outcome.counted:
+            self._last = Taken(event, published_at)
+            self._last_step = event if isinstance(event, StepEvent) else self._last_step
+        if outcome.signal is not None:
+            self._signals.append(outcome.signal)
+
+    @property
+    def has_changed(self) -> bool:
+        return self.state is not self._stored.state
+
+    def record(self, now: float) -> RunRecord:
+        latest = self._stored.latest
+        if self.state.attempt > self._stored.state.attempt:
+            latest = after_start(latest)
+        if self._last is not None:
+            latest = after_events(latest, self._last, self._last_step, self.state, now)
+        return RunRecord(VERSION, self.state, now, after_signals(latest, self._signals, now))
+
+
+def judge(
+    records: Iterable[RawRecord], load: Callable[[RunKey], RunRecord | None], policy: ThresholdPolicy, now: float
+) -> Judgement:
+    """Apply `records` in order at `now` (Unix seconds). `load` gives a run as it is stored, None where it is not known.
 
     A record that cannot be decoded or judged is refused and changes nothing. What `load` raises is raised.
     """
-    before: dict[RunKey, RunState] = {}
-    after: dict[RunKey, RunState] = {}
+    runs: dict[RunKey, _Run] = {}
     signals: list[Signal] = []
     refusals: list[Refusal] = []
+    step_times: list[float] = []
     ignored = 0
     for record in records:
         event = _decode(record)
@@ -65,19 +106,23 @@ def judge(records: Iterable[RawRecord], load: Callable[[RunKey], RunState], poli
             refusals.append(event)
             continue
         key = RunKey(record.partition, event.run_id.encode())
-        if key not in after:
-            before[key] = after[key] = load(key)
+        if key not in runs:
+            runs[key] = _Run(load(key))
+        run = runs[key]
         try:
-            outcome = evaluate(after[key], event, policy)
+            outcome = evaluate(run.state, event, policy)
         except Exception as error:  # whatever it is, the record is kept and the others go on
             refusals.append(Refusal(record, "failed", f"{type(error).__name__}: {error}"))
             continue
-        after[key] = outcome.state
-        ignored += not outcome.counted
+        run.take(event, outcome, record.published_at)
+        if not outcome.counted:
+            ignored += 1
+        elif isinstance(event, StepEvent):
+            step_times.append(event.ts)
         if outcome.signal is not None:
             signals.append(outcome.signal)
-    changed = {key: state for key, state in after.items() if state is not before[key]}
-    return Judgement(signals, refusals, changed, ignored)
+    changed = {key: run.record(now) for key, run in runs.items() if run.has_changed}
+    return Judgement(signals, refusals, changed, step_times, ignored)
 
 
 def _decode(record: RawRecord) -> TrainerEvent | Refusal:

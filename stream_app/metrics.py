@@ -1,49 +1,61 @@
-"""What a worker counts, for Prometheus."""
+"""What a worker counts of its batches, for Prometheus."""
 
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from producers import metrics
 from producers.events import Severity, SignalType
-from stream_app.judging import Judgement
+from stream_app.judging import Judgement, RefusalReason
+from stream_app.latest import is_history
+
+DELAY_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 
 
 class StreamMetrics:
     """The counters of one worker."""
 
-    def __init__(self, topic: str) -> None:
-        self.registry = CollectorRegistry()
-        self._events = self._counter("streakline_events", "Records taken from a topic.", ["topic"])
-        self._ignored = self._counter(
-            "streakline_ignored_events", "Duplicate and late events, and events of attempts that are over."
-        )
-        self._invalid = self._counter(
-            "streakline_invalid_records", "Records sent to the dead letters.", ["topic", "reason"]
-        )
-        self._signals = self._counter("streakline_signals", "Signals emitted.", ["type", "severity"])
-        self._expired = self._counter("streakline_expired_runs", "Runs whose state was deleted.")
+    def __init__(self, topic: str, registry: CollectorRegistry) -> None:
         self._topic = topic
+        self._registry = registry
+        self._events = self._counter(metrics.EVENTS).labels(topic)
+        self._ignored = self._counter(metrics.IGNORED_EVENTS)
+        self._invalid = self._counter(metrics.INVALID_RECORDS)
+        self._invalid_last = self._gauge(metrics.INVALID_RECORD_LAST)
+        self._signals = self._counter(metrics.SIGNALS)
+        self._expired = self._counter(metrics.EXPIRED_RUNS)
+        self._last_batch = self._gauge(metrics.LAST_BATCH)
+        self._delay = Histogram(
+            metrics.EVENT_DELAY.name, metrics.EVENT_DELAY.help, registry=registry, buckets=DELAY_BUCKETS_SECONDS
+        )
         # A counter that first appears at 1 hides its first increase from Prometheus.
         for type_ in get_args(SignalType):
             for severity in get_args(Severity):
                 self._signals.labels(type_, severity)
+        for reasons in get_args(RefusalReason):
+            for reason in get_args(reasons):
+                self._invalid.labels(topic, reason)
 
-    def _counter(self, name: str, documentation: str, labels: list[str] | None = None) -> Counter:
-        return Counter(name, documentation, labels or [], registry=self.registry)
-
-    def count(self, records: int, judgement: Judgement) -> None:
-        """Add one batch that has been applied."""
-        self._events.labels(self._topic).inc(records)
+    def count(self, records: int, judgement: Judgement, now: float) -> None:
+        """Add one batch that has been applied at `now` (Unix seconds)."""
+        self._last_batch.set(now)
+        self._events.inc(records)
         self._ignored.inc(judgement.ignored)
         for refusal in judgement.refusals:
             self._invalid.labels(self._topic, refusal.reason).inc()
+            self._invalid_last.labels(self._topic, refusal.reason).set(now)
         for signal in judgement.signals:
             self._signals.labels(signal.type, signal.severity).inc()
+        for ts in judgement.step_times:
+            if not is_history(ts, now):
+                self._delay.observe(max(0.0, now - ts))
 
     def count_expired(self, runs: int) -> None:
         """Add runs whose state was deleted."""
         self._expired.inc(runs)
 
-    def serve(self, host: str, port: int) -> None:
-        """Answer scrapes on ``http://host:port/metrics`` from a thread. Raises OSError where the port is taken."""
-        start_http_server(port, host, self.registry)
+    def _counter(self, metric: metrics.Metric) -> Counter:
+        return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self._registry)
+
+    def _gauge(self, metric: metrics.Metric) -> Gauge:
+        return Gauge(metric.name, metric.help, metric.labels, registry=self._registry)

@@ -1,8 +1,12 @@
-"""What is stored of one run: the engine's state and when the run was last heard of."""
+"""What is stored of one run: the engine's state, and what people are shown and paged by."""
+
+import math
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from producers.events import Severity, SignalType
 from stream_app.engine.state import RunState
 
 VERSION = 1
@@ -12,6 +16,27 @@ class UnreadableRecord(RuntimeError):
     """Stored bytes that this version cannot read."""
 
 
+class Mark(Struct, frozen=True, array_like=True):
+    """When and where the latest signal of one type and severity was."""
+
+    at: float
+    """Unix seconds"""
+    step: int
+
+
+class Latest(Struct, frozen=True, array_like=True):
+    """The latest of everything that is measured of a run; unlike the engine's state it knows the clock."""
+
+    event_at: float = -math.inf
+    """Unix seconds at which the trainer measured the last event that counted; never later than it was judged"""
+    loss: float | None = None
+    grad_norm: float | None = None
+    """the largest of the latest step that had one, before clipping"""
+    is_replay: bool = False
+    """the last event was published long after it was measured"""
+    marks: dict[SignalType, dict[Severity, Mark]] = {}
+
+
 class RunRecord(Struct, frozen=True, array_like=True):
     """One run, as its table and the table's changelog hold it."""
 
@@ -19,21 +44,52 @@ class RunRecord(Struct, frozen=True, array_like=True):
     state: RunState
     seen_at: float
     """Unix seconds by the worker's clock at which an event last changed the state"""
+    latest: Latest = Latest()
 
+
+class StateHead(Struct, frozen=True, array_like=True):
+    """The first fields of a `RunState`."""
+
+    attempt: int
+    last_step: int
+    has_ended: bool
+    project: str
+
+
+class RunHead(Struct, frozen=True, array_like=True):
+    """A `RunRecord` without windows and streaks, which are most of its bytes: what a look at every run needs."""
+
+    version: int
+    state: StateHead
+    seen_at: float
+    latest: Latest = Latest()
+
+
+R = TypeVar("R", RunRecord, RunHead)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(RunRecord)
+_head_decoder = msgspec.msgpack.Decoder(RunHead)
 
 
-def encode_record(state: RunState, seen_at: float) -> bytes:
-    """A record of this version, as MessagePack."""
-    return _encoder.encode(RunRecord(VERSION, state, seen_at))
+def encode_record(record: RunRecord) -> bytes:
+    """`record` as MessagePack."""
+    return _encoder.encode(record)
 
 
 def decode_record(raw: bytes) -> RunRecord:
     """The record that `encode_record` wrote; raises `UnreadableRecord` for anything else."""
+    return _decode(_decoder, raw)
+
+
+def decode_head(raw: bytes) -> RunHead:
+    """The head of the record that `encode_record` wrote; raises `UnreadableRecord`."""
+    return _decode(_head_decoder, raw)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[R], raw: bytes) -> R:
     try:
-        record = _decoder.decode(raw)
+        record = decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableRecord(f"the stored state of a run cannot be read ({error})") from None
     if record.version != VERSION:

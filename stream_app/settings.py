@@ -7,6 +7,8 @@ from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(gt=0)]
 
+PerRunMetrics = Literal["all", "signals", "none"]
+
 
 class StreamSettings(Struct, frozen=True, kw_only=True):
     """The defaults are for one worker on one machine."""
@@ -23,8 +25,12 @@ class StreamSettings(Struct, frozen=True, kw_only=True):
     session_timeout_seconds: Annotated[float, Meta(ge=1)] = 6.0
     """silence after which the broker gives a worker's partitions to another"""
     metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
-    """serves Prometheus metrics where set"""
+    """serves /metrics, /healthz and /readyz where set"""
     metrics_host: str = "127.0.0.1"
+    per_run_metrics: PerRunMetrics = "all"
+    """which metrics carry a run_id: all, those that signals are paged by, or none"""
+    per_run_limit: Annotated[int, Meta(ge=1)] = 10_000
+    """live runs with metrics of their own, at most; whoever may write to the topic may make up runs"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, cast
 
 import faust
@@ -19,13 +19,13 @@ from faust.types import EventT
 from producers.codec import encode
 from producers.topics import Topics
 from stream_app.dead_letters import headers_of, value_of
-from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.expiry import expired_keys, is_expired
 from stream_app.judging import Judgement, RawRecord, RunKey, judge
 from stream_app.metrics import StreamMetrics
-from stream_app.records import encode_record
+from stream_app.records import RunHead, encode_record
 from stream_app.settings import StreamSettings
+from stream_app.status import WorkerStatus
 from stream_app.tables import RunTable
 
 logger = logging.getLogger("streakline.stream")
@@ -49,6 +49,7 @@ class StepsAgent:
         policy: ThresholdPolicy,
         settings: StreamSettings,
         metrics: StreamMetrics,
+        status: WorkerStatus,
     ) -> None:
         self._app = app
         self._topics = topics
@@ -56,9 +57,9 @@ class StepsAgent:
         self._policy = policy
         self._settings = settings
         self._metrics = metrics
+        self._status = status
         # One writer: a batch and the deletion of expired runs take turns.
         self._writing = asyncio.Lock()
-        self._recovered_generation: int | None = None
 
     async def on_recovered(self) -> None:
         """Hold the flow of records until Faust has set its positions; to be called when the tables are recovered.
@@ -67,7 +68,7 @@ class StepsAgent:
         empties the streams' queues. What was read in between is not read again, and lost.
         """
         self._app.consumer.stop_flow()
-        self._recovered_generation = self._app.consumer_generation_id
+        self._status.recovered()
         logger.info("states recovered, judging %s", self._topics.steps)
 
     async def run(self, stream: faust.StreamT[bytes]) -> None:
@@ -86,15 +87,23 @@ class StepsAgent:
             logger.critical("a batch could not be applied", exc_info=True)
             _die()
 
+    def runs(self) -> Iterable[tuple[RunKey, RunHead]]:
+        """Every run this worker judges; none while the tables are being recovered. For any thread."""
+        generation = self._status.recovered_generation
+        if generation is None:
+            return []
+        heads = list(self._table.heads())
+        return heads if generation == self._status.recovered_generation else []
+
     async def delete_expired(self) -> None:
         """Delete the states of runs that ended or fell silent long ago."""
         # Until the tables are recovered they hold old states of runs that have long gone on.
-        generation = self._recovered_generation
-        if generation != self._app.consumer_generation_id:
+        generation = self._status.recovered_generation
+        if generation is None:
             return
         try:
             # Reading every state takes a while at 10,000 runs, and the event loop has steps to judge.
-            keys = await asyncio.to_thread(expired_keys, self._table.items(), self._settings, time.time())
+            keys = await asyncio.to_thread(expired_keys, self._table.heads(), self._settings, time.time())
             if not keys:
                 return
             async with self._writing:
@@ -102,8 +111,8 @@ class StepsAgent:
                     return
                 # Read again: a batch may have revived a run meanwhile.
                 now = time.time()
-                records = {key: self._table.load(key) for key in keys}
-                gone = [key for key, record in records.items() if record and is_expired(record, self._settings, now)]
+                heads = {key: self._table.load_head(key) for key in keys}
+                gone = [key for key, head in heads.items() if head and is_expired(head, self._settings, now)]
                 if await self._write(dict.fromkeys(gone), generation):
                     self._metrics.count_expired(len(gone))
         except Exception:
@@ -114,21 +123,18 @@ class StepsAgent:
         # What was taken before a rebalance will be delivered again, here or to another worker.
         generation = self._app.consumer_generation_id
         events = [event for event in batch if event.message.generation_id == generation]
-        judgement = judge(map(_record, events), self._load, self._policy)
+        records = [_record(event) for event in events]
+        judgement = judge(records, self._table.load, self._policy, time.time())
         await self._publish(judgement)
         if generation != self._app.consumer_generation_id:
             return
-        now = time.time()
-        values = {key: encode_record(state, now) for key, state in judgement.states.items()}
+        values = {key: encode_record(run) for key, run in judgement.runs.items()}
         if not await self._write(values, generation):
             return
         for event in events:
             event.ack()
-        self._metrics.count(len(events), judgement)
-
-    def _load(self, key: RunKey) -> RunState:
-        record = self._table.load(key)
-        return RunState() if record is None else record.state
+        self._status.applied(records)
+        self._metrics.count(len(records), judgement, time.time())
 
     async def _publish(self, judgement: Judgement) -> None:
         """Send signals and dead letters, and wait until the broker has them all."""
@@ -158,7 +164,7 @@ class StepsAgent:
 
 def _record(event: EventT[bytes]) -> RawRecord:
     message = event.message
-    return RawRecord(message.partition, message.offset, message.key, message.value)
+    return RawRecord(message.partition, message.offset, message.key, message.value, message.timestamp)
 
 
 def _die() -> NoReturn:

@@ -15,7 +15,7 @@ from rocksdict import WriteBatch
 
 from producers.topics import STATE_TABLE
 from stream_app.judging import RunKey
-from stream_app.records import RunRecord, decode_record
+from stream_app.records import RunHead, RunRecord, decode_head, decode_record
 
 if TYPE_CHECKING:
     from faust.stores.rocksdb import Store
@@ -48,14 +48,27 @@ class RunTable:
 
     def load(self, key: RunKey) -> RunRecord | None:
         """What is stored of a run. Raises `UnreadableRecord`."""
-        raw = self._store._db_for_partition(key.partition).get(key.run)  # noqa: SLF001
+        raw = self._raw(key)
         return None if raw is None else decode_record(raw)
 
-    def items(self) -> Iterator[tuple[RunKey, RunRecord]]:
-        """Everything stored for the partitions this worker holds."""
+    def load_head(self, key: RunKey) -> RunHead | None:
+        """The head of what is stored of a run. Raises `UnreadableRecord`."""
+        raw = self._raw(key)
+        return None if raw is None else decode_head(raw)
+
+    def heads(self) -> Iterator[tuple[RunKey, RunHead]]:
+        """Every run of the partitions this worker judges, not of those it stands by for. For any thread."""
+        judged = {tp.partition for tp in self._app.assignor.assigned_actives()}
         for partition, database in list(self._store._dbs.items()):  # noqa: SLF001
-            for run, raw in self._store._visible_items(database):  # noqa: SLF001
-                yield RunKey(partition, run), decode_record(raw)
+            if partition not in judged:
+                continue
+            # At once: an iterator keeps the database's lock, and a rebalance may be waiting for it.
+            for run, raw in list(self._store._visible_items(database)):  # noqa: SLF001
+                yield RunKey(partition, run), decode_head(raw)
+
+    def _raw(self, key: RunKey) -> bytes | None:
+        raw: bytes | None = self._store._db_for_partition(key.partition).get(key.run)  # noqa: SLF001
+        return raw
 
     async def replicate(self, values: Mapping[RunKey, bytes | None]) -> Mapping[int, int]:
         """Write `values` (None: deleted) to the changelog and wait until the broker has them.

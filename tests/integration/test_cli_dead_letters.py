@@ -12,9 +12,9 @@ from tests.commands import settings_environ, streakline
 
 HOSTILE = b'{"run_id": "\x1b]0;owned\x07[red]' + b"x" * 100 + b"\xff"
 REFUSALS = [
-    Refusal(RawRecord(1, 41, b"run-a", b"{"), "not_json", "Input data was truncated"),
-    Refusal(RawRecord(2, 7, b"\xff", HOSTILE), "invalid", "no\x1b[2J"),
-    Refusal(RawRecord(0, 0, None, None), "not_json", "empty"),
+    Refusal(RawRecord(1, 41, b"run-a", b"{", 0.0), "not_json", "Input data was truncated"),
+    Refusal(RawRecord(2, 7, b"\xff", HOSTILE, 0.0), "invalid", "no\x1b[2J"),
+    Refusal(RawRecord(0, 0, None, None, 0.0), "not_json", "empty"),
 ]
 
 

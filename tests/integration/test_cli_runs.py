@@ -8,7 +8,7 @@ from producers.events import Lifecycle, RunCompleted, RunFailed, RunStarted, Ste
 from producers.kafka import KafkaSettings, producer_config
 from producers.topics import TopicSettings, topic_names
 from stream_app.engine.replay import Replay, steps
-from stream_app.records import encode_record
+from stream_app.records import VERSION, RunRecord, encode_record
 from tests.commands import settings_environ, streakline
 
 LIFECYCLES: list[Lifecycle] = [
@@ -34,7 +34,7 @@ def environ(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, str]:
         if signal is not None:
             for _ in range(2):
                 producer.produce(names.signals, encode(signal), signal.run_id)
-    record = encode_record(replay.states["never/announced"], 1000.0)
+    record = encode_record(RunRecord(VERSION, replay.states["never/announced"], 1000.0))
     producer.produce(names.state_changelog, record, b"never/announced")
     producer.produce(names.state_changelog, record, b"expired")
     producer.produce(names.state_changelog, b"no state", b"other")

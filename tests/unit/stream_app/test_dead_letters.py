@@ -5,7 +5,7 @@ from stream_app.judging import RawRecord, Refusal
 
 
 def test_headers_tell_why_and_whence() -> None:
-    refusal = Refusal(RawRecord(3, 41, b"run", b"rubbish"), "not_json", "invalid character")
+    refusal = Refusal(RawRecord(3, 41, b"run", b"rubbish", 0.0), "not_json", "invalid character")
     assert headers_of(refusal, "streakline.steps") == [
         ("reason", b"not_json"),
         ("detail", b"invalid character"),
@@ -17,12 +17,12 @@ def test_headers_tell_why_and_whence() -> None:
 
 
 def test_a_value_too_large_to_send_is_cut_and_says_so() -> None:
-    refusal = Refusal(RawRecord(0, 0, None, b"x" * (MAX_VALUE_BYTES + 1)), "too_large", "")
+    refusal = Refusal(RawRecord(0, 0, None, b"x" * (MAX_VALUE_BYTES + 1), 0.0), "too_large", "")
     assert ("original-bytes", str(MAX_VALUE_BYTES + 1).encode()) in headers_of(refusal, "steps")
     assert value_of(refusal) == b"x" * MAX_VALUE_BYTES
 
 
 def test_no_value_stays_no_value_and_text_that_is_not_utf8_is_replaced() -> None:
-    refusal = Refusal(RawRecord(0, 0, b"a", None), "not_json", "lone \ud800")
+    refusal = Refusal(RawRecord(0, 0, b"a", None, 0.0), "not_json", "lone \ud800")
     assert value_of(refusal) is None
     assert ("detail", b"lone ?") in headers_of(refusal, "steps")

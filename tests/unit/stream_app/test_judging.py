@@ -14,27 +14,28 @@ from stream_app.engine.replay import signals_of, steps
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.judging import Judgement, RawRecord, RunKey, judge
-from stream_app.records import UnreadableRecord
+from stream_app.records import VERSION, RunRecord, UnreadableRecord
 
 POLICY = ThresholdPolicy()
+NOW = 1_000.0
 STUCK = {"layers.0.mlp": 0.0, "layers.1.self_attn": 0.0}
 
 
 def record(event: TrainerEvent, offset: int = 0) -> RawRecord:
-    return RawRecord(0, offset, event.run_id.encode(), encode(event))
+    return RawRecord(0, offset, event.run_id.encode(), encode(event), NOW)
 
 
 def judge_alone(*records: RawRecord) -> Judgement:
-    return judge(records, lambda _: RunState(), POLICY)
+    return judge(records, lambda _: None, POLICY, NOW)
 
 
 def judge_in_batches(records: Sequence[RawRecord], cuts: Sequence[int]) -> list[Signal]:
-    states: dict[RunKey, RunState] = {}
+    runs: dict[RunKey, RunRecord] = {}
     signals: list[Signal] = []
     edges = [0, *sorted(cuts), len(records)]
     for start, end in pairwise(edges):
-        judgement = judge(records[start:end], lambda key: states.get(key, RunState()), POLICY)
-        states.update(judgement.states)
+        judgement = judge(records[start:end], runs.get, POLICY, NOW)
+        runs.update(judgement.runs)
         signals += judgement.signals
     return signals
 
@@ -77,19 +78,19 @@ def test_a_redelivered_stretch_changes_nothing(start: int, end: int) -> None:
 def test_what_is_no_event_of_its_run_is_refused_with_a_reason(
     key: bytes | None, value: bytes | None, reason: str
 ) -> None:
-    raw = RawRecord(0, 7, key, value)
+    raw = RawRecord(0, 7, key, value, NOW)
     judgement = judge_alone(raw)
     assert [(refusal.record, refusal.reason) for refusal in judgement.refusals] == [(raw, reason)]
-    assert judgement.states == {}
+    assert judgement.runs == {}
     assert judgement.signals == []
 
 
 def test_a_hostile_key_is_never_looked_up() -> None:
-    def load(key: RunKey) -> RunState:
+    def load(key: RunKey) -> RunRecord:
         raise AssertionError(key)
 
-    hostile = RawRecord(0, 0, b"__faust\0offset__", encode(steps(loss=[1.0])[0]))
-    assert [refusal.reason for refusal in judge([hostile], load, POLICY).refusals] == ["wrong_key"]
+    hostile = RawRecord(0, 0, b"__faust\0offset__", encode(steps(loss=[1.0])[0]), NOW)
+    assert [refusal.reason for refusal in judge([hostile], load, POLICY, NOW).refusals] == ["wrong_key"]
 
 
 def test_an_event_that_the_engine_cannot_take_is_refused_and_the_others_go_on() -> None:
@@ -107,18 +108,18 @@ def test_an_event_that_the_engine_cannot_take_is_refused_and_the_others_go_on() 
 
 
 def test_a_stored_state_that_cannot_be_read_stops_the_batch() -> None:
-    def load(key: RunKey) -> RunState:
+    def load(key: RunKey) -> RunRecord:
         raise UnreadableRecord(key.run.decode())
 
     with pytest.raises(UnreadableRecord):
-        judge([record(steps(loss=[1.0])[0])], load, POLICY)
+        judge([record(steps(loss=[1.0])[0])], load, POLICY, NOW)
 
 
 def test_only_runs_that_changed_are_written_and_the_rest_is_counted() -> None:
     step = steps(loss=[1.0, 1.0])[1]
-    seen = RunState(attempt=0, last_step=5)
-    judgement = judge([record(step), record(step)], lambda _: seen, POLICY)
-    assert judgement.states == {}
+    seen = RunRecord(VERSION, RunState(attempt=0, last_step=5), 0.0)
+    judgement = judge([record(step), record(step)], lambda _: seen, POLICY, NOW)
+    assert judgement.runs == {}
     assert judgement.ignored == 2
 
 
@@ -132,4 +133,16 @@ def test_the_end_of_a_run_is_in_band() -> None:
 def test_every_partition_has_its_own_states() -> None:
     step = steps(loss=[1.0])[0]
     here, there = record(step), msgspec.structs.replace(record(step), partition=1)
-    assert set(judge_alone(here, there).states) == {RunKey(0, b"run"), RunKey(1, b"run")}
+    assert set(judge_alone(here, there).runs) == {RunKey(0, b"run"), RunKey(1, b"run")}
+
+
+def test_the_times_of_counted_steps_are_given_and_no_others() -> None:
+    first, second = steps(loss=[1.0, 2.0])
+    events: list[TrainerEvent] = [
+        RunStarted(run_id="run", ts=50.0),
+        first,
+        second,
+        first,
+        RunCompleted(run_id="run", ts=60.0, steps=2),
+    ]
+    assert judge_alone(*map(record, events)).step_times == [0.0, 1.0]

@@ -1,30 +1,64 @@
 """What a table holds of a run comes back as it went in, or not at all."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from stream_app.engine.replay import Replay, steps
 from stream_app.engine.state import RunState
-from stream_app.records import VERSION, RunRecord, UnreadableRecord, decode_record, encode_record
+from stream_app.records import (
+    VERSION,
+    Latest,
+    Mark,
+    RunRecord,
+    UnreadableRecord,
+    decode_head,
+    decode_record,
+    encode_record,
+)
+
+LATEST = Latest(12.0, -math.inf, 0.5, is_replay=True, marks={"dead_layers": {"warning": Mark(11.5, 7)}})
 
 
-def test_a_record_survives_its_encoding() -> None:
+def judged() -> RunState:
     replay = Replay()
     for event in steps(grad_norms=[{"a.attn": 0.0, "a.mlp": 0.0}] * 7):
         replay.apply(event)
-    state = replay.states["run"]
-    assert decode_record(encode_record(state, 12.5)) == RunRecord(VERSION, state, 12.5)
+    return replay.states["run"]
 
 
-def test_another_version_is_refused_with_the_remedy() -> None:
+def test_a_record_survives_its_encoding() -> None:
+    record = RunRecord(VERSION, judged(), 12.5, LATEST)
+    assert decode_record(encode_record(record)) == record
+
+
+def test_the_head_is_the_records_own() -> None:
+    record = RunRecord(VERSION, judged(), 12.5, LATEST)
+    head = decode_head(encode_record(record))
+    assert (head.version, head.seen_at, head.latest) == (VERSION, 12.5, LATEST)
+    assert asdict(head.state).items() <= asdict(record.state).items()
+
+
+def test_a_record_from_before_there_was_a_latest_is_read() -> None:
+    raw = msgspec.msgpack.encode((VERSION, judged(), 12.5))
+    assert decode_record(raw) == RunRecord(VERSION, judged(), 12.5)
+    assert decode_head(raw).latest == Latest()
+
+
+@pytest.mark.parametrize("decode", [decode_record, decode_head])
+def test_another_version_is_refused_with_the_remedy(decode: object) -> None:
+    assert callable(decode)
     newer = msgspec.msgpack.encode(RunRecord(VERSION + 1, RunState(), 0.0))
     with pytest.raises(UnreadableRecord, match=r"of version 2, this worker reads 1.*STREAKLINE_TOPIC_PREFIX"):
-        decode_record(newer)
+        decode(newer)
 
 
 @given(st.binary(max_size=64))
 def test_anything_else_is_unreadable(raw: bytes) -> None:
-    with pytest.raises(UnreadableRecord):
-        decode_record(raw)
+    for decode in (decode_record, decode_head):
+        with pytest.raises(UnreadableRecord):
+            decode(raw)
