@@ -48,6 +48,7 @@ bench: $(READY) ## what it costs and how fast it is
 
 docs: $(READY) ## the pages that are made from the code
 	@$(BIN)/python -m producers.metrics > docs/metrics.md
+	@$(BIN)/python -m deploy.grafana.build
 
 constraints: $(READY) ## write constraints.txt anew from what is installed
 	@{ echo "# The versions CI and the Makefile install with; \`make constraints\` writes this file anew."; \

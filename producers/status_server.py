@@ -37,18 +37,27 @@ Checks = Callable[[], Sequence[Check]]
 class StatusServer:
     """Answers from threads of its own until it is closed: 200 where every check passes, else 503.
 
-    `healthy` and `ready` are called from those threads; one scrape is rendered at a time. Raises OSError where the
-    port cannot be had.
+    /metrics is the registry's, followed by `more`, which is text in the same format. `more`, `healthy` and `ready` are
+    called from those threads; one scrape is rendered at a time. Raises OSError where the port cannot be had.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, *, healthy: Checks, ready: Checks) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        *,
+        healthy: Checks,
+        ready: Checks,
+        more: Callable[[], str] = str,
+    ) -> None:
         # The moment at which each counter was made: as many series again, that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         rendering = threading.Lock()
 
         def metrics() -> bytes:
             with rendering:
-                return generate_latest(registry)
+                return generate_latest(registry) + more().encode()
 
         class Handler(_Handler):
             pages = {"/healthz": healthy, "/readyz": ready}  # noqa: RUF012

@@ -1,6 +1,7 @@
 """The Faust application: what it is made of, and how a worker runs it."""
 
 import asyncio
+import gc
 import logging
 from typing import NoReturn
 
@@ -26,7 +27,7 @@ from producers.topics import (
 from stream_app.broker_watch import BrokerWatch
 from stream_app.engine.thresholds import load_policy
 from stream_app.metrics import StreamMetrics
-from stream_app.run_metrics import RunCollector
+from stream_app.run_metrics import RunMetrics
 from stream_app.settings import StreamSettings
 from stream_app.status import WorkerStatus
 from stream_app.steps import StepsAgent
@@ -70,6 +71,9 @@ def run_worker(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSett
     on_tansu = _check_broker(kafka, topics)
     mode.loop.use("uvloop")
     app = make_app(kafka, topics, settings, on_tansu=on_tansu)
+    # What is there by now stays: looking through it for garbage held up the event loop for 35 to 60 ms each time.
+    gc.collect()
+    gc.freeze()
     worker = StreamWorker(app, loglevel=settings.log_level, redirect_stdouts=False, loop=asyncio.new_event_loop())
     worker.execute_from_commandline()
 
@@ -121,7 +125,6 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
     app.timer(settings.expiry_interval_seconds)(agent.delete_expired)
     if settings.metrics_port is not None:
         registry.register(status)
-        registry.register(RunCollector(agent.runs, settings.per_run_metrics, settings.per_run_limit))
         ProcessCollector(registry=registry)
         watch.start()
         StatusServer(
@@ -130,6 +133,7 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
             registry,
             healthy=status.health,
             ready=status.readiness,
+            more=RunMetrics(agent.runs, settings.per_run_metrics, settings.per_run_limit),
         )
     return app
 

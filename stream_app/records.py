@@ -16,7 +16,8 @@ class UnreadableRecord(RuntimeError):
     """Stored bytes that this version cannot read."""
 
 
-class Mark(Struct, frozen=True, array_like=True):
+# gc=False: there are thousands of them for a moment at each scrape, none of which can be part of a cycle.
+class Mark(Struct, frozen=True, array_like=True, gc=False):
     """When and where the latest signal of one type and severity was."""
 
     at: float
@@ -24,7 +25,7 @@ class Mark(Struct, frozen=True, array_like=True):
     step: int
 
 
-class Latest(Struct, frozen=True, array_like=True):
+class Latest(Struct, frozen=True, array_like=True, gc=False):
     """The latest of everything that is measured of a run; unlike the engine's state it knows the clock."""
 
     event_at: float = -math.inf
@@ -47,7 +48,7 @@ class RunRecord(Struct, frozen=True, array_like=True):
     latest: Latest = Latest()
 
 
-class StateHead(Struct, frozen=True, array_like=True):
+class StateHead(Struct, frozen=True, array_like=True, gc=False):
     """The first fields of a `RunState`."""
 
     attempt: int
@@ -56,7 +57,7 @@ class StateHead(Struct, frozen=True, array_like=True):
     project: str
 
 
-class RunHead(Struct, frozen=True, array_like=True):
+class RunHead(Struct, frozen=True, array_like=True, gc=False):
     """A `RunRecord` without windows and streaks, which are most of its bytes: what a look at every run needs."""
 
     version: int

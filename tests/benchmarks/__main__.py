@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("engine", "gradients", "publisher", "overhead", "fleet", "detect", "stream")
+BENCHMARKS = ("engine", "gradients", "publisher", "overhead", "fleet", "detect", "stream", "scrape")
 
 
 def machine() -> str:

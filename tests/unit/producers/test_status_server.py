@@ -48,6 +48,15 @@ def test_metrics_are_prometheus_text() -> None:
     assert b"_created" not in body
 
 
+def test_more_metrics_follow_the_registrys() -> None:
+    registry = CollectorRegistry()
+    Gauge("temperature", "How warm it is.", registry=registry)
+    server = StatusServer("127.0.0.1", 0, registry, healthy=list, ready=list, more=lambda: "rain 1\n")
+    with contextlib.closing(server):
+        _, _, body = ask(server, "/metrics")
+    assert body.endswith(b"\ntemperature 0.0\nrain 1\n")
+
+
 def test_a_body_is_compressed_for_who_asks() -> None:
     with serving() as server:
         _, plain_headers, plain = ask(server, "/readyz")

@@ -1,15 +1,15 @@
 """Which runs have gauges, and what the gauges say."""
 
+import math
 import time
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from producers.metrics import METRICS, RunMetric
 from stream_app.judging import RunKey
 from stream_app.records import VERSION, Latest, Mark, RunHead, StateHead
-from stream_app.run_metrics import LINGER_SECONDS, RunCollector, survey
+from stream_app.run_metrics import LINGER_SECONDS, RunMetrics, survey
 from stream_app.settings import PerRunMetrics
 
 NOW = 5_000.0
@@ -27,9 +27,7 @@ def run(
 
 def scraped(runs: list[tuple[RunKey, RunHead]], per_run: PerRunMetrics = "all", limit: int = 100) -> dict[str, float]:
     """Sample → value, as Prometheus would read it."""
-    registry = CollectorRegistry()
-    registry.register(RunCollector(lambda: runs, per_run, limit))
-    families = text_string_to_metric_families(generate_latest(registry).decode())
+    families = text_string_to_metric_families(RunMetrics(lambda: runs, per_run, limit)())
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value
         for family in families
@@ -108,3 +106,10 @@ def test_a_project_cannot_break_out_of_its_label() -> None:
     head = RunHead(VERSION, StateHead(0, 6, False, 'p"} 1\nstreakline_run_loss{run_id="x'), time.time())
     values = scraped([(RunKey(0, b"a"), head)])
     assert not any("'x'" in name for name in values)
+
+
+def test_what_is_not_finite_is_shown_as_it_is() -> None:
+    values = scraped([run("a", latest=Latest(NOW, math.nan, math.inf)), run("b", latest=Latest(NOW, -math.inf, None))])
+    assert math.isnan(values["streakline_run_loss['a']"])
+    assert values["streakline_run_grad_norm['a']"] == math.inf
+    assert values["streakline_run_loss['b']"] == -math.inf
