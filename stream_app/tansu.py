@@ -20,10 +20,14 @@ def is_tansu(cluster_id: str | None) -> bool:
 
 async def end_offsets(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
     """One past the last record of each partition, from the high watermark of a fetch of its last batch."""
+    partitions = list(partitions)
+    # A worker that only stands by has none, and a client that is stopped as soon as it is started is cancelled.
+    if not partitions:
+        return {}
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=20, enable_auto_commit=False)
     await consumer.start()
     try:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(partitions))
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         for partition, last_batch in ends.items():
             if last_batch == 0:
                 continue
