@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types bench docs constraints clean
+.PHONY: help setup demo test e2e lint types bench docs constraints clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## the virtual environment, with everything in it
 
@@ -37,9 +37,13 @@ types: $(READY) ## mypy --strict
 test: $(READY) ## every test, on a real broker, with the coverage gate
 	@echo "==> pytest"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage run -m pytest -q --ignore tests/e2e
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
+
+e2e: $(READY) ## from a trainer's event to the page, with real Prometheus and Alertmanager
+	@echo "==> pytest tests/e2e"
+	@$(BIN)/pytest -q -n 3 tests/e2e
 
 bench: $(READY) ## what it costs and how fast it is
 	@echo "==> the weights of SmolLM2-135M (not the program they come with)"

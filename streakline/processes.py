@@ -15,10 +15,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def free_port() -> int:
-    """A loopback TCP port that nothing listened on a moment ago."""
+def free_port(preferred: int = 0) -> int:
+    """A loopback TCP port that nothing listened on a moment ago: `preferred`, where it can be had."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # As servers do: a connection that was closed a minute ago does not keep a port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -1,4 +1,4 @@
-"""The local stack: broker and stream workers on this machine, started, watched and stopped together."""
+"""The local stack: broker, stream workers and alerts on this machine, started, watched and stopped together."""
 
 import contextlib
 import fcntl
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -16,8 +16,11 @@ from msgspec import Meta, Struct
 from producers.kafka import KafkaSettings
 from producers.settings import to_environ
 from producers.topics import TopicSettings, ensure_topics
+from streakline.alerting import Alerting, AlertingError, AlertingSettings
 from streakline.broker import start_broker
-from streakline.processes import free_port, spawn, stop
+from streakline.pages import Notification
+from streakline.processes import free_port, stop
+from streakline.services import Program, Service, stop_all
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
@@ -39,22 +42,25 @@ class StackSettings(Struct, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
     """of the first stream worker, the others follow; 0: any free ports"""
+    alerting: AlertingSettings | None = None
+    """None: no Prometheus, no Alertmanager, no pages"""
 
 
-class Worker(Struct):
+class Worker(Service):
     """One stream worker of the stack."""
 
-    name: str
-    metrics_url: str
-    environ: dict[str, str]
-    data_dir: Path
-    process: subprocess.Popen[bytes]
+    def __init__(self, name: str, port: int, environ: Mapping[str, str], logs: Path) -> None:
+        command = [sys.executable, "-m", "streakline", "stream"]
+        super().__init__(Program(name, command, {**environ, "STREAKLINE_METRICS_PORT": str(port)}), logs)
+        self.address = f"{_LOOPBACK}:{port}"
+        self.metrics_url = f"http://{self.address}/metrics"
 
 
 class Stack:
     """The running stack. Leaving the ``with`` block stops everything it started.
 
-    Raises `StackError`, `BrokerError` or `TopicsError` with a sentence where it cannot start.
+    Raises `StackError`, `BrokerError` or `TopicsError` with a sentence where it cannot start; where Prometheus or
+    Alertmanager is not installed it says so and does without.
     """
 
     def __init__(
@@ -64,14 +70,19 @@ class Stack:
         topics: TopicSettings,
         *,
         say: Callable[[str], None] = lambda _: None,
+        on_notification: Callable[[Notification], None] = lambda _: None,
     ) -> None:
+        """`on_notification` is called by `check` and `watch`, in the caller's thread."""
         self.settings = settings
         self.kafka = kafka
         self.topics = topics
         self.workers: list[Worker] = []
+        self.alerting: Alerting | None = None
         self.logs = settings.state_dir.absolute() / "logs"
         self._say = say
+        self._on_notification = on_notification
         self._broker: subprocess.Popen[bytes] | None = None
+        self._services: list[Service] = []
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
         self._exits = contextlib.ExitStack()
 
@@ -79,6 +90,7 @@ class Stack:
         self.logs.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as undo:
             undo.enter_context(_only_stack_in(self.settings.state_dir))
+            self.alerting = self._open_alerting(undo)
             undo.callback(self._stop)
             self._start()
             self._exits = undo.pop_all()
@@ -88,25 +100,28 @@ class Stack:
         self._exits.close()
 
     def watch(self, seconds: float) -> None:
-        """Restart what dies during the next `seconds`. Raises `StackError` when something keeps dying."""
+        """`check` for `seconds`. Raises `StackError` when something keeps dying."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.check()
             time.sleep(min(left, WATCH_INTERVAL_SECONDS))
 
     def check(self) -> None:
-        """Restart what has died. Raises `StackError` when something keeps dying."""
+        """Restart what has died and tell of notifications. Raises `StackError` when something keeps dying."""
         if self._broker is not None and self._broker.poll() is not None:
             self._count_restart("the broker")
             self._say("the broker died, and what it held with it: starting everything anew")
             self._stop()
             self._start()
-        for worker in self.workers:
-            status = worker.process.poll()
+        for service in self._services:
+            status = service.process.poll()
             if status is not None:
-                self._count_restart(worker.name)
-                self._say(f"{worker.name} ended with status {status}: starting it again")
-                worker.process = self._spawn_worker(worker.name, worker.environ)
+                self._count_restart(service.name)
+                self._say(f"{service.name} ended with status {status}: starting it again")
+                service.restart()
+        if self.alerting is not None:
+            for notification in self.alerting.receiver.take():
+                self._on_notification(notification)
 
     def _count_restart(self, name: str) -> None:
         now = time.monotonic()
@@ -119,39 +134,41 @@ class Stack:
             port = self.settings.broker_port or free_port()
             self._broker = start_broker(port, self.logs / "broker.log")
             self.kafka = KafkaSettings(kafka_bootstrap=f"{_LOOPBACK}:{port}")
-            # The broker starts empty, and stored states of a topic that is gone would ignore the new one's events.
+            # The broker starts empty: stored states of a topic that is gone would ignore the new one's events, and
+            # what is known of runs that are gone would page, or keep those of the same name from paging.
             shutil.rmtree(self._data_root, ignore_errors=True)
         ensure_topics(self.kafka, self.topics)
-        self.workers = [self._start_worker(index) for index in range(self.settings.workers)]
+        for index in range(self.settings.workers):
+            self.workers.append(self._start_worker(index))
+            self._services.append(self.workers[-1])
+        if self.alerting is not None:
+            addresses = [worker.address for worker in self.workers]
+            state_dir = self.settings.state_dir.absolute()
+            for program in self.alerting.configure(state_dir, self._data_root, addresses):
+                self._services.append(Service(program, self.logs))
+
+    def _open_alerting(self, undo: contextlib.ExitStack) -> Alerting | None:
+        if self.settings.alerting is None:
+            return None
+        try:
+            return undo.enter_context(contextlib.closing(Alerting(self.settings.alerting, say=self._say)))
+        except AlertingError as error:
+            self._say(f"alerts are off: {error}")
+            return None
 
     def _start_worker(self, index: int) -> Worker:
         name = f"stream-{index + 1}"
         port = self.settings.metrics_port + index if self.settings.metrics_port else free_port()
-        data_dir = self._data_root / name
         environ = {
             **to_environ(self.kafka),
             **to_environ(self.topics),
-            "STREAKLINE_DATA_DIR": str(data_dir),
-            "STREAKLINE_METRICS_PORT": str(port),
+            "STREAKLINE_DATA_DIR": str(self._data_root / name),
         }
-        return Worker(
-            name=name,
-            metrics_url=f"http://{_LOOPBACK}:{port}/metrics",
-            environ=environ,
-            data_dir=data_dir,
-            process=self._spawn_worker(name, environ),
-        )
-
-    def _spawn_worker(self, name: str, environ: dict[str, str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "streakline", "stream"]
-        return spawn(command, log=self.logs / f"{name}.log", environ=environ)
+        return Worker(name, port, environ, self.logs)
 
     def _stop(self) -> None:
-        for worker in self.workers:
-            worker.process.terminate()
-        for worker in self.workers:
-            stop(worker.process)
-        self.workers = []
+        stop_all(self._services)
+        self._services, self.workers = [], []
         if self._broker is not None:
             stop(self._broker)
             self._broker = None

@@ -57,6 +57,17 @@ def start(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> s
     )
 
 
+def said_until_up(up: subprocess.Popen[bytes]) -> list[str]:
+    """What `streakline up` says until everything is there. Fails where it ends before."""
+    assert up.stderr is not None
+    said: list[str] = []
+    while not said or said[-1] != "Ctrl-C stops everything":
+        line = up.stderr.readline().decode()
+        assert line, f"it ended: {said}"
+        said.append(line.rstrip("\n"))
+    return said
+
+
 def settings_environ(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, str]:
     """The environment in which a command uses these settings."""
     return {

@@ -17,8 +17,9 @@ def demo(
 ) -> None:
     """Train several small transformers at once, break some of them, and watch the signals come.
 
-    Everything is real: a broker in memory, a stream worker, four training processes, and three recorded
-    fine-tunes replayed beside them. Exits with 1 when an expected signal is missing.
+    Everything is real: a broker in memory, a stream worker, four training processes, three recorded fine-tunes
+    replayed beside them, and Prometheus and Alertmanager where they are installed. Exits with 1 when an expected
+    signal is missing, or did not reach who has to be told.
     """
     from importlib.metadata import PackageNotFoundError, version
 

@@ -29,6 +29,8 @@ class Part(Struct, frozen=True, kw_only=True):
     """each of them has to fire at least once"""
     forbidden: frozenset[SignalType]
     """none of them may"""
+    is_replay: bool = False
+    """its steps are old, and nobody is to be paged for them"""
 
     def missing(self, signals: list[Signal]) -> set[SignalType]:
         """What was expected and did not fire."""
@@ -61,6 +63,7 @@ _RECORDED = [
         steps=100,
         expected=frozenset(),
         forbidden=frozenset(get_args(SignalType)),
+        is_replay=True,
     ),
     Part(
         run_id="smol-diverge",
@@ -68,6 +71,7 @@ _RECORDED = [
         steps=50,
         expected=frozenset(("gradient_spike",)),
         forbidden=frozenset(("attention_head_dead", "dead_layers", "loss_plateau")),
+        is_replay=True,
     ),
     Part(
         run_id="smol-dead",
@@ -75,6 +79,7 @@ _RECORDED = [
         steps=50,
         expected=frozenset(("attention_head_dead", "dead_layers")),
         forbidden=frozenset(("non_finite", "loss_diverging")),
+        is_replay=True,
     ),
 ]
 

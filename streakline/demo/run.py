@@ -12,16 +12,21 @@ from rich.text import Text
 from producers.events import Signal
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings
+from streakline.alerting import AlertingSettings
 from streakline.demo.cast import Part, parts, start
+from streakline.demo.paging import Telling, overdue, tellings, uncalled_for
 from streakline.demo.scenarios import SCENARIOS, Scenario
-from streakline.demo.show import Stage, closing_table
-from streakline.demo.watch import Watch
+from streakline.demo.show import Stage, closing_table, pages_table
+from streakline.demo.watch import POLL_SECONDS, Watch
+from streakline.pages import Notification, Page, lines
 from streakline.processes import stop
 from streakline.stack import Stack, StackSettings
 
 TIMEOUT_SECONDS = 600.0
 SETTLE_SECONDS = 30.0
 """for the last signals, once every run has ended"""
+PAGES_SECONDS = 60.0
+"""for the last pages, once the last signal has come"""
 
 
 class DemoError(RuntimeError):
@@ -31,15 +36,25 @@ class DemoError(RuntimeError):
 def run_demo(
     state_dir: Path, console: Console, *, scenarios: Sequence[Scenario] = SCENARIOS, keep: bool = False
 ) -> bool:
-    """Play the demo and say whether every expected signal came and no other than the offline replay's.
+    """Play the demo and say whether all went as it has to.
 
-    With `keep` the stack stays up afterwards until Ctrl-C. Raises `DemoError`, and what `Stack` raises.
+    That is: every expected signal came, no other came than the offline replay's, and who has to be told of them was,
+    where Prometheus and Alertmanager are installed. With `keep` the stack stays up afterwards until Ctrl-C.
+    Raises `DemoError`, and what `Stack` raises.
     """
     began = time.monotonic()
-    console.print("starting a broker in memory and a stream worker")
-    settings = StackSettings(state_dir=state_dir, broker_port=0, metrics_port=0)
+    console.print("starting a broker in memory, a stream worker, Prometheus and Alertmanager")
+    ports = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
+    settings = StackSettings(state_dir=state_dir, broker_port=0, metrics_port=0, alerting=ports)
     state_dir.mkdir(parents=True, exist_ok=True)
-    with Stack(settings, KafkaSettings(), TopicSettings(), say=console.print) as stack:
+    pages: list[Page] = []
+
+    def take(notification: Notification) -> None:
+        pages.extend(notification.pages)
+        for line in lines(notification):
+            console.print(Text(line, style="magenta"), soft_wrap=True)
+
+    with Stack(settings, KafkaSettings(), TopicSettings(), say=console.print, on_notification=take) as stack:
         cast = parts(scenarios)
         console.print("starting trainers, each a process of its own, and the replay of three recorded fine-tunes:")
         for part in cast:
@@ -50,12 +65,17 @@ def run_demo(
             signals = {part.run_id: watch.of_run(part.run_id) for part in cast}
             agrees = _is_complete(watch, cast)
             steps = sum(progress.step + 1 for progress in watch.runs.values())
-        console.print()
-        console.print(closing_table(cast, signals))
-        console.print()
         problems = [*_problems(cast, signals)]
         if not agrees:
             problems.append("the signals are not those of an offline replay of the same steps")
+        told = _wait_for_pages(stack, console, cast, signals, pages) if stack.alerting is not None else []
+        problems += [*overdue(told), *uncalled_for(cast, signals, pages)]
+        console.print()
+        console.print(closing_table(cast, signals))
+        console.print()
+        if told:
+            console.print(pages_table(told))
+            console.print()
         for problem in problems:
             console.print(Text(problem, style="red"))
         if not problems:
@@ -63,6 +83,8 @@ def run_demo(
                 f"{steps:,} steps of {len(cast)} runs in {time.monotonic() - began:.0f} s; every expected signal came, "
                 "and the signals topic holds exactly what an offline replay of the steps gives"
             )
+            if told:
+                console.print("who has to be told of a signal was, and nobody of a healthy run or of a replay")
         _where_next(console, stack, keep=keep)
         if keep:
             stack.watch(float("inf"))
@@ -118,6 +140,23 @@ def _problems(cast: Iterable[Part], signals: Mapping[str, list[Signal]]) -> Iter
             yield f"{part.run_id}: {type_} fired and should not have"
 
 
+def _wait_for_pages(
+    stack: Stack, console: Console, cast: Sequence[Part], signals: Mapping[str, list[Signal]], pages: Sequence[Page]
+) -> list[Telling]:
+    """What became of every signal, once all that have to be told are, or are overdue. `pages` grows meanwhile."""
+    deadline = time.monotonic() + PAGES_SECONDS
+    is_waiting = False
+    while True:
+        stack.check()
+        told = [*tellings(cast, signals, pages)]
+        if not any(telling.due for telling in told) or time.monotonic() > deadline:
+            return told
+        if not is_waiting:
+            console.print("waiting for Alertmanager, which collects a run's warnings for 30 s before it tells of them")
+            is_waiting = True
+        time.sleep(POLL_SECONDS)
+
+
 def _where_next(console: Console, stack: Stack, *, keep: bool) -> None:
     console.print("\nwhere to look next:")
     if keep:
@@ -125,6 +164,9 @@ def _where_next(console: Console, stack: Stack, *, keep: bool) -> None:
         console.print(f"  {bootstrap} streakline runs", soft_wrap=True, highlight=False)
         console.print(f"  {bootstrap} streakline signals smol-dead", soft_wrap=True, highlight=False)
         console.print(f"  metrics at {stack.workers[0].metrics_url}", soft_wrap=True, highlight=False)
+        if stack.alerting is not None:
+            console.print(f"  Prometheus at {stack.alerting.prometheus_url}", soft_wrap=True, highlight=False)
+            console.print(f"  Alertmanager at {stack.alerting.alertmanager_url}", soft_wrap=True, highlight=False)
         console.print("Ctrl-C stops everything")
         return
     console.print(

@@ -1,4 +1,4 @@
-"""What the demo shows: progress while the runs go on, signals as they fire, and a table at the end."""
+"""What the demo shows: progress while the runs go on, signals as they fire, and tables at the end."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from rich.text import Text
 from producers.events import Severity, Signal
 from streakline.cli.text import printable
 from streakline.demo.cast import Part
+from streakline.demo.paging import Telling
 from streakline.demo.watch import RunProgress
 
 COLOURS: dict[Severity, str] = {"info": "cyan", "warning": "yellow", "critical": "red"}
@@ -70,9 +71,7 @@ def closing_table(parts: Iterable[Part], signals: Mapping[str, list[Signal]]) ->
 
     A run without signals has a row, too.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "signal", "severity", "first at step", "times", "message"):
-        table.add_column(column, justify="right" if column in {"first at step", "times"} else "left", overflow="fold")
+    table = _table("run", "signal", "severity", "first at step", "times", "message")
     for part in parts:
         name = Text(part.run_id, style="bold")
         by_type: dict[str, list[Signal]] = {}
@@ -87,4 +86,27 @@ def closing_table(parts: Iterable[Part], signals: Mapping[str, list[Signal]]) ->
             message = Text(printable(first.message))
             table.add_row(name, type_ + asked, severity, str(first.step), str(len(all_of_type)), message)
             name = Text("")
+    return table
+
+
+def pages_table(tellings: Iterable[Telling]) -> Table:
+    """Run × signal × severity: who was told, and how long after the step."""
+    table = _table("run", "signal", "severity", "told", "after")
+    for telling in tellings:
+        page, after = telling.page, ""
+        told = Text(telling.reason, style="dim")
+        if page is not None:
+            told, after = Text(page.receiver, style="bold"), f"{page.received_at - telling.signalled_at:.1f} s"
+        elif telling.due is not None:
+            told = Text(f"nobody: {telling.due} did not hear of it", style="red")
+        severity = Text(telling.severity, style=COLOURS[telling.severity])
+        table.add_row(Text(telling.run_id, style="bold"), telling.type, severity, told, after)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        is_number = column in {"first at step", "times", "after"}
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     return table

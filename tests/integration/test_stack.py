@@ -13,7 +13,7 @@ from streakline.broker import BrokerError
 from streakline.processes import free_port
 from streakline.stack import MAX_RESTARTS, Stack, StackError, StackSettings
 from stream_app.engine.replay import steps
-from tests.commands import settings_environ, start
+from tests.commands import said_until_up, settings_environ, start
 from tests.publishing import publish, signals_on
 from tests.worker import wait_until
 from tests.workload import Published
@@ -103,12 +103,16 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path, broker: str) -> None:
 def test_up_says_where_things_are_and_ends_cleanly(how: signal.Signals, tmp_path: Path) -> None:
     port = free_port()
     command = start("up", "--port", str(port), "--metrics-port", str(free_port()), "--state-dir", tmp_path / "state")
-    assert command.stderr is not None
-    said = [command.stderr.readline().decode() for _ in range(6)]
-    assert said[0] == "starting the broker and the stream workers\n"
-    assert said[1] == f"broker         127.0.0.1:{port} (in memory)\n"
-    assert said[2].startswith("stream-1       http://127.0.0.1:")
-    assert said[5] == "Ctrl-C stops everything\n"
+    said = said_until_up(command)
+    assert said[0] == "starting the broker and the stream workers"
+    # Somebody else may have the usual ports of Prometheus and Alertmanager.
+    where = [line for line in said[1:] if not line.startswith("port ")]
+    assert where[0] == f"broker         127.0.0.1:{port} (in memory)"
+    assert where[1].startswith("stream-1       http://127.0.0.1:")
+    assert where[2].startswith("prometheus     http://127.0.0.1:")
+    assert where[3].startswith("alertmanager   http://127.0.0.1:")
+    assert where[4].startswith("logs           ")
+    assert where[6:] == ["Ctrl-C stops everything"]
     command.send_signal(how)
     out, err = command.communicate(timeout=30)
     assert (command.returncode, out, err) == (130, b"", b"")
