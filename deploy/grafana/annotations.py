@@ -35,4 +35,4 @@ class _PrometheusAnnotation(AnnotationQuery):
     """With the fields that Grafana's Prometheus data source reads and the SDK has no names for."""
 
     def to_json(self) -> dict[str, object]:
-        return {**super().to_json(), "titleFormat": "{{type}}", "step": "5s", "useValueForTime": True}
+        return {**super().to_json(), "titleFormat": "{{type}}", "step": "4s", "useValueForTime": True}

@@ -33,8 +33,8 @@ def _last_success() -> stat.Panel:
     return number(
         Place(
             "Since the last success",
-            "Since a model diff last succeeded, or since the worker started. Over half an hour while some wait: the "
-            "worker is stuck, look at its log.",
+            "Since a model diff last succeeded, or since the worker started. Much over half an hour while some wait: "
+            "look in its log at what it does.",
             width=5,
             height=8,
             unit=Seconds,

@@ -13,6 +13,8 @@ from deploy.grafana.placing import Place, colors
 from deploy.grafana.promql import (
     RECENT_SECONDS,
     RUNS_BY_RECENT_TYPE,
+    RUNS_BY_STATE,
+    SIGNALS_OF_THE_HOUR,
     SILENT_SECONDS,
     STORM_RUNS,
     last_known,
@@ -21,7 +23,7 @@ from deploy.grafana.promql import (
 )
 from deploy.grafana.queries import at_the_end, over_time, rows
 from deploy.grafana.tables import Column, ranked
-from producers.metrics import READY, RUN_ACTIVE, RUN_GRAD_NORM, RUN_SIGNAL_LAST, RUN_SIGNAL_LAST_STEP, SIGNALS
+from producers.metrics import READY, RUN_GRAD_NORM, RUN_SIGNAL_LAST, RUN_SIGNAL_LAST_STEP, SIGNALS
 
 _CRITICAL_SECONDS = seconds_since("run_id, type", f'{RUN_SIGNAL_LAST.name}{{severity="critical"}}', "1h") + " < 3600"
 _SEVERITY_COLORS = {"critical": "red", "warning": "orange", "info": "blue"}
@@ -59,13 +61,13 @@ def _active() -> stat.Panel:
     return number(
         Place(
             "Active runs",
-            "Runs that are expected to step. Runs above the limit of per-run gauges are not among them: "
-            "the pipeline dashboard counts those as hidden.",
+            "Runs that are expected to step, those above the limit of per-run gauges too: the pipeline dashboard "
+            "counts these as hidden.",
             width=3,
             height=4,
             unit=Short,
         ),
-        at_the_end(f"sum({per('run_id', RUN_ACTIVE.name)}) or vector(0)", "active"),
+        at_the_end(f'sum({RUNS_BY_STATE}{{state="active"}}) or vector(0)', "active"),
     )
 
 
@@ -235,9 +237,7 @@ def _last_hour() -> bargauge.Panel:
             height=9,
             unit=Short,
         ),
-        at_the_end(
-            f"sort_desc(round(sum by (type, severity) (increase({SIGNALS.name}[1h]))) > 0)", "{{type}} ({{severity}})"
-        ),
+        at_the_end(f"sort_desc(round({SIGNALS_OF_THE_HOUR}) > 0)", "{{type}} ({{severity}})"),
         nothing="no signal in the last hour",
     )
 

@@ -8,7 +8,7 @@ from deploy.grafana.diffs import diff_panels
 from deploy.grafana.frame import PIPELINE_UID, folded_row, framed, open_row
 from deploy.grafana.panels import graph, number, timeline, with_lines
 from deploy.grafana.placing import Place, colors, words
-from deploy.grafana.promql import LATE_SECONDS, VERY_LATE_SECONDS, WORKERS, per, seconds_since
+from deploy.grafana.promql import LATE_SECONDS, RUNS_BY_STATE, VERY_LATE_SECONDS, WORKERS, per, seconds_since
 from deploy.grafana.queries import at_the_end, over_time, rows
 from deploy.grafana.tables import Column, ranked
 from producers.metrics import (
@@ -307,6 +307,6 @@ def _runs() -> timeseries.Panel:
             height=8,
             unit=Short,
         ),
-        over_time(f"sum by (state) ({RUNS.name})", "{{state}}"),
+        over_time(RUNS_BY_STATE, "{{state}}"),
         over_time(f"sum(increase({EXPIRED_RUNS.name}[1h]))", "deleted"),
     ).min(0)

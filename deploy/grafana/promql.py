@@ -13,6 +13,10 @@ LATE_SECONDS = 120
 VERY_LATE_SECONDS = 900
 """the lags at which alerts fire"""
 
+RUNS_BY_STATE = "state:streakline_runs:sum"
+SIGNALS_OF_THE_HOUR = "type_severity:streakline_signals:increase1h"
+"""recorded by deploy/prometheus/rules/dashboards.yml"""
+
 WORKERS = '{job="streakline"}'
 """what Prometheus scrapes of Streakline: the name of the job is part of its configuration"""
 THIS_RUN = '{run_id="$run_id"}'

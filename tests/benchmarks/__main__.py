@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("engine", "gradients", "publisher", "overhead", "fleet", "detect", "stream", "scrape")
+BENCHMARKS = ("engine", "gradients", "publisher", "overhead", "fleet", "detect", "stream", "scrape", "pages")
 
 
 def machine() -> str:

@@ -26,7 +26,7 @@ LAYERS = 24
 SIGNALLING = 50
 """one run in so many has a signal, and two series more"""
 EVENTS_PER_SECOND = 500
-SCRAPE_INTERVAL_SECONDS = 5.0
+SCRAPE_INTERVAL_SECONDS = 4.0
 PERIOD_SECONDS = 20.0
 ROUNDS = 3
 
@@ -61,7 +61,7 @@ def main() -> None:
 def _measure(kafka: KafkaSettings, topics: TopicSettings, url: str, log: Path) -> None:
     publish(kafka, topics, _steps(range(RUNS), 0))
     text = ""
-    while f'streakline_runs{{state="active"}} {RUNS}.0' not in text:
+    while f'streakline_runs{{state="active"}} {RUNS}\n' not in text:
         time.sleep(1)
         text = _text(url)
     series = sum("run_id=" in line for line in text.splitlines())

@@ -54,8 +54,8 @@ def test_one_message_a_run_and_one_for_all_workers() -> None:
     routes = [{**default, **route} for route in (*default["routes"], default)]
     assert [(route["receiver"], route["group_by"], route["group_wait"]) for route in routes] == [
         ("heartbeat", ["alertname"], "0s"),
-        ("pager", ["run_id"], "1s"),
-        ("pager", ["alertname"], "1s"),
+        ("pager", ["run_id"], "500ms"),
+        ("pager", ["alertname"], "500ms"),
         ("digest", ["severity"], "5m"),
         ("team-warnings", ["run_id"], "30s"),
         ("team-warnings", ["alertname"], "30s"),

@@ -17,6 +17,7 @@ from deploy.grafana.build import dashboard_files
 from deploy.grafana.frame import RUN_URL
 from deploy.grafana.promql import last_known, per, seconds_since
 from producers.metrics import METRICS, RunMetric, sample_names
+from tests.alerting import rules
 from tests.dashboards import SHIPPED, Question, dashboards, panels, questions, variables_in
 from tests.documents import ROOT
 
@@ -44,7 +45,7 @@ def test_a_file_holds_nothing_that_the_sdk_has_no_type_for(name: str) -> None:
     shipped = json.loads((SHIPPED / f"{name}.json").read_text())
     for annotation in shipped["annotations"].get("list", []):
         # What Grafana's Prometheus data source reads of an annotation, and the SDK leaves out.
-        assert [annotation.pop(key) for key in ("titleFormat", "step", "useValueForTime")] == ["{{type}}", "5s", True]
+        assert [annotation.pop(key) for key in ("titleFormat", "step", "useValueForTime")] == ["{{type}}", "4s", True]
     assert json.loads(JSONEncoder().encode(DASHBOARDS[name])) == shipped
 
 
@@ -131,7 +132,8 @@ def test_a_run_that_moves_and_ends_is_shown_as_it_is(expression: str, at: str, v
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: f"{question.dashboard}-{question.panel}")
 def test_an_expression_asks_for_metrics_that_exist(question: Question) -> None:
     assert question.metrics
-    assert question.metrics <= sample_names() | OF_EVERY_TARGET | OF_THE_PYTHON_CLIENT
+    recorded = {rule.record for rule in rules()}
+    assert question.metrics <= sample_names() | recorded | OF_EVERY_TARGET | OF_THE_PYTHON_CLIENT
 
 
 def test_every_metric_is_shown_somewhere() -> None:
