@@ -69,8 +69,12 @@ def run_worker(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSett
     thresholds that cannot be right, OSError where a file or port cannot be had; all before anything is read.
     """
     on_tansu = _check_broker(kafka, topics)
+    run_app(make_app(kafka, topics, settings, on_tansu=on_tansu), settings)
+
+
+def run_app(app: StreamApp, settings: StreamSettings) -> NoReturn:
+    """Run the application until SIGTERM or Ctrl-C; ends the process."""
     mode.loop.use("uvloop")
-    app = make_app(kafka, topics, settings, on_tansu=on_tansu)
     # What is there by now stays: looking through it for garbage held up the event loop for 35 to 60 ms each time.
     gc.collect()
     gc.freeze()

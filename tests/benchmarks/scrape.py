@@ -1,5 +1,7 @@
 """What a scrape of 5,000 live runs costs: its size, how long it takes, and how long it holds up the event loop."""
 
+import contextlib
+import itertools
 import sys
 import tempfile
 import threading
@@ -41,7 +43,7 @@ class Scrape(Struct, frozen=True):
 
 def main() -> None:
     """Print the figures."""
-    print(f"## A scrape of {RUNS:,} live runs, {EVENTS_PER_SECOND} events/s meanwhile")
+    print(f"## A scrape of {RUNS:,} live runs")
     with tempfile.TemporaryDirectory() as name, running_broker() as bootstrap:
         folder, kafka, topics, port = Path(name), KafkaSettings(kafka_bootstrap=bootstrap), TopicSettings(), free_port()
         ensure_topics(kafka, topics)
@@ -66,9 +68,18 @@ def _measure(kafka: KafkaSettings, topics: TopicSettings, url: str, log: Path) -
         text = _text(url)
     series = sum("run_id=" in line for line in text.splitlines())
     print(f"size: {len(text) / 2**20:.2f} MiB, {series:,} series with a run_id")
-    stopped = threading.Event()
-    load = threading.Thread(target=_load, args=(kafka, topics, stopped))
-    load.start()
+    scrapes = _in_turns("no events", url, log)
+    with _load(kafka, topics):
+        scrapes += _in_turns(f"{EVENTS_PER_SECOND} events/s", url, log)
+    took = [scrape.seconds for scrape in scrapes]
+    print(
+        f"scrape: median {1e3 * median(took):.0f} ms (lowest {1e3 * min(took):.0f}, highest {1e3 * max(took):.0f} of "
+        f"{len(took)}), {scrapes[0].zipped_bytes / 1024:.0f} KiB compressed"
+    )
+
+
+def _in_turns(name: str, url: str, log: Path) -> list[Scrape]:
+    """Print the worst stall of each period, without scrapes and with them in turns."""
     quiet, scraped, scrapes = [], [], []
     for _ in range(ROUNDS):
         began = time.time()
@@ -78,17 +89,12 @@ def _measure(kafka: KafkaSettings, topics: TopicSettings, url: str, log: Path) -
         stalls = list(_stalls(log))
         quiet.append(_worst(stalls, began, middle))
         scraped.append(_worst(stalls, middle, time.time()))
-    stopped.set()
-    load.join()
-    took = [scrape.seconds for scrape in scrapes]
     print(
-        f"scrape: median {1e3 * median(took):.0f} ms (lowest {1e3 * min(took):.0f}, highest {1e3 * max(took):.0f} of "
-        f"{len(took)}), {scrapes[0].zipped_bytes / 1024:.0f} KiB compressed"
+        f"{name}: worst stall of the event loop in {PERIOD_SECONDS:.0f} s, in turns: {_listed(quiet)} ms without "
+        f"scrapes, {_listed(scraped)} ms with one every {SCRAPE_INTERVAL_SECONDS:.0f} s",
+        flush=True,
     )
-    print(
-        f"worst stall of the event loop in {PERIOD_SECONDS:.0f} s, in turns: {_listed(quiet)} ms without scrapes, "
-        f"{_listed(scraped)} ms with one every {SCRAPE_INTERVAL_SECONDS:.0f} s"
-    )
+    return scrapes
 
 
 def _steps(runs: range, step: int) -> Iterator[Published]:
@@ -100,14 +106,26 @@ def _steps(runs: range, step: int) -> Iterator[Published]:
         yield Published(run_id.encode(), encode(event))
 
 
-def _load(kafka: KafkaSettings, topics: TopicSettings, stopped: threading.Event) -> None:
-    step = 1
-    while True:
-        for start in range(0, RUNS, EVENTS_PER_SECOND // 2):
-            publish(kafka, topics, _steps(range(start, start + EVENTS_PER_SECOND // 2), step))
-            if stopped.wait(0.5):
-                return
-        step += 1
+@contextlib.contextmanager
+def _load(kafka: KafkaSettings, topics: TopicSettings) -> Iterator[None]:
+    """Every run steps in its turn for as long as the block runs."""
+    stopped = threading.Event()
+    thread = threading.Thread(target=_publish_until, args=(kafka, topics, stopped))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _publish_until(kafka: KafkaSettings, topics: TopicSettings, stopped: threading.Event) -> None:
+    at_once = EVENTS_PER_SECOND // 10
+    for turn in itertools.count():
+        start = turn * at_once % RUNS
+        publish(kafka, topics, _steps(range(start, start + at_once), 1 + turn * at_once // RUNS))
+        if stopped.wait(0.1):
+            return
 
 
 def _scrapes(url: str) -> Iterator[Scrape]:

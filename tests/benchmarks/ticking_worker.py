@@ -7,12 +7,10 @@ import asyncio
 import sys
 import time
 
-import mode.loop
-
 from producers.kafka import KafkaSettings
 from producers.settings import load_settings
 from producers.topics import TopicSettings
-from stream_app.app import StreamWorker, make_app
+from stream_app.app import make_app, run_app
 from stream_app.settings import StreamSettings
 
 TICK_SECONDS = 0.001
@@ -32,12 +30,10 @@ async def tick() -> None:
 
 def main() -> None:
     """Until SIGTERM."""
-    mode.loop.use("uvloop")
     kafka, topics, settings = load_settings(KafkaSettings), load_settings(TopicSettings), load_settings(StreamSettings)
     app = make_app(kafka, topics, settings, on_tansu=True)
     app.task(tick)
-    worker = StreamWorker(app, loglevel="warning", redirect_stdouts=False, loop=asyncio.new_event_loop())
-    worker.execute_from_commandline()
+    run_app(app, settings)
 
 
 if __name__ == "__main__":
