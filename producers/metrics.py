@@ -178,7 +178,11 @@ def metrics_page() -> str:
 _INTRODUCTION = """\
 # Metrics
 
-Made from `producers/metrics.py` by `make docs`; a test keeps it true.
+Made from `producers/metrics.py` by `make docs`; a test keeps it true. A worker also exposes the `process_…` metrics of
+prometheus_client.
+
+The diff workers come with a later version: until then nothing exposes theirs, nor
+`streakline_eval_category_score_delta`.
 """
 
 if __name__ == "__main__":

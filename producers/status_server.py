@@ -4,7 +4,7 @@ import gzip
 import threading
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal
 
 import msgspec
@@ -12,8 +12,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-# Of a client that connects and says nothing.
-_CLIENT_TIMEOUT_SECONDS = 10.0
+from producers.quiet_server import CLIENT_TIMEOUT_SECONDS, QuietServer
 
 
 class Check(Struct, frozen=True):
@@ -63,7 +62,7 @@ class StatusServer:
             pages = {"/healthz": healthy, "/readyz": ready}  # noqa: RUF012
             render = staticmethod(metrics)
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = QuietServer((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="status-server", daemon=True)
         self._thread.start()
 
@@ -82,7 +81,7 @@ class StatusServer:
 class _Handler(BaseHTTPRequestHandler):
     pages: dict[str, Checks]
     render: Callable[[], bytes]
-    timeout = _CLIENT_TIMEOUT_SECONDS
+    timeout = CLIENT_TIMEOUT_SECONDS
     protocol_version = "HTTP/1.1"
     server_version = "streakline"
     sys_version = ""

@@ -1,23 +1,20 @@
 """Where Alertmanager's webhooks arrive on this machine."""
 
-import socket
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import get_args
 
+from producers.quiet_server import CLIENT_TIMEOUT_SECONDS, QuietServer
 from streakline.pages import MalformedNotification, Notification, Receiver, decode_notification
 
 MAX_BODY_BYTES = 4 << 20
 MAX_WAITING = 256
 """notifications; of more that nobody takes the oldest are dropped"""
-SILENCE_SECONDS = 10.0
-"""after which a connection is closed"""
 
 _PATHS: dict[str, Receiver] = {f"/{receiver}": receiver for receiver in get_args(Receiver)}
 
@@ -34,7 +31,7 @@ class PageReceiver:
         """how many have come; they are not kept"""
         self._waiting: deque[Notification] = deque(maxlen=MAX_WAITING)
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), partial(_Handler, self._keep))
+        self._server = QuietServer(("127.0.0.1", port), partial(_Handler, self._keep))
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.1,), name="page-receiver", daemon=True).start()
 
@@ -58,17 +55,8 @@ class PageReceiver:
                 self._waiting.append(notification)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Say nothing of a client that went away; anything else is a defect, and shown."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
 class _Handler(BaseHTTPRequestHandler):
-    timeout = SILENCE_SECONDS
+    timeout = CLIENT_TIMEOUT_SECONDS
     server_version, sys_version = "streakline", ""
     # Of what the base class refuses by itself.
     error_message_format, error_content_type = "%(message)s\n", "text/plain; charset=utf-8"

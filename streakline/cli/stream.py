@@ -8,8 +8,8 @@ def stream(bootstrap: Bootstrap = None) -> None:
     """Judge every step as it arrives: one stream worker, until SIGTERM or Ctrl-C.
 
     Several workers share the load; each needs a STREAKLINE_DATA_DIR of its own. All other settings come from
-    STREAKLINE_… variables too: DATA_DIR, THRESHOLDS, METRICS_PORT, METRICS_HOST, SESSION_TIMEOUT_SECONDS,
-    FINISHED_RUN_SECONDS, ABANDONED_RUN_SECONDS, LOG_LEVEL.
+    STREAKLINE_… variables too: DATA_DIR, THRESHOLDS, METRICS_PORT, METRICS_HOST, PER_RUN_METRICS, PER_RUN_LIMIT,
+    SESSION_TIMEOUT_SECONDS, FINISHED_RUN_SECONDS, ABANDONED_RUN_SECONDS, LOG_LEVEL.
     """
     from producers.settings import load_settings
     from stream_app.settings import StreamSettings

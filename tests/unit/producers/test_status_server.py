@@ -4,6 +4,9 @@ import contextlib
 import gzip
 import http.client
 import json
+import socket
+import struct
+import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -92,3 +95,24 @@ def test_there_is_nothing_else(path: str, method: str, status: int) -> None:
 def test_a_port_that_is_taken_is_an_error() -> None:
     with serving() as server, pytest.raises(OSError, match="in use"):
         StatusServer("127.0.0.1", server.port, CollectorRegistry(), healthy=list, ready=list)
+
+
+def test_nothing_is_said_of_a_client_that_goes_away(capfd: pytest.CaptureFixture[str]) -> None:
+    answered = threading.Event()
+
+    def much() -> str:
+        answered.set()
+        return "x" * (64 << 20)
+
+    server = StatusServer("127.0.0.1", 0, CollectorRegistry(), healthy=list, ready=list, more=much)
+    with contextlib.closing(server):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            # Closed like this, it refuses what is still on its way.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            assert answered.wait(10)
+        assert ask(server, "/healthz")[0] == 200
+        for thread in threading.enumerate():
+            if "process_request_thread" in thread.name:
+                thread.join(10)
+    assert capfd.readouterr().err == ""
