@@ -27,7 +27,9 @@ def publisher(run_id: str = "run", *, close_timeout_seconds: float = CLOSE_SECON
 
 
 def say(text: object) -> None:
-    print(text, flush=True)
+    # In one write: two ranks share the terminal.
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def train(run: StepPublisher, steps: int = STEPS) -> None:
