@@ -20,6 +20,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     has_recovered: bool
     """the tables of the present assignment"""
     waiting_records: int
+    waiting_seconds: float
+    """how long the oldest of them has, at most"""
     idle_seconds: float
     """since the last batch was applied, or since the tables were recovered"""
 
@@ -27,7 +29,8 @@ class Facts(Struct, frozen=True, kw_only=True):
 def readiness(facts: Facts) -> list[Check]:
     """All pass: records that arrive are judged."""
     broker = facts.broker_silent_seconds <= BROKER_SILENT_SECONDS
-    stuck = facts.has_recovered and facts.waiting_records > 0 and facts.idle_seconds > STUCK_SECONDS
+    # After a quiet hour the first record finds a worker that has been idle for as long.
+    stuck = facts.has_recovered and min(facts.waiting_seconds, facts.idle_seconds) > STUCK_SECONDS
     return [
         Check("broker", broker, "answers" if broker else f"does not answer: {facts.broker_error}"),
         Check(

@@ -53,13 +53,15 @@ class WorkerStatus(Collector):
 
     def facts(self) -> Facts:
         """What is known at this moment."""
+        lags = self._lags().values()
         return Facts(
             broker_silent_seconds=self._watch.silent_seconds,
             broker_error=self._watch.error,
             is_rebalancing=not self._is_assigned,
             partitions=len(self._partitions()),
             has_recovered=self.recovered_generation is not None,
-            waiting_records=sum(lag.records for lag in self._lags().values()),
+            waiting_records=sum(lag.records for lag in lags),
+            waiting_seconds=max((lag.seconds for lag in lags), default=0.0),
             idle_seconds=time.monotonic() - self._idle_since,
         )
 

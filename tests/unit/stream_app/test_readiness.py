@@ -14,6 +14,7 @@ WELL = Facts(
     partitions=8,
     has_recovered=True,
     waiting_records=0,
+    waiting_seconds=0.0,
     idle_seconds=1e6,
 )
 
@@ -34,7 +35,7 @@ def test_a_worker_with_nothing_to_do_is_ready() -> None:
         ({"is_rebalancing": True}, "partitions", "the group is being rebalanced"),
         ({"has_recovered": False, "waiting_records": 5}, "tables", "being recovered"),
         (
-            {"waiting_records": 1_500, "idle_seconds": STUCK_SECONDS + 1},
+            {"waiting_records": 1_500, "waiting_seconds": 1e4, "idle_seconds": STUCK_SECONDS + 1},
             "batches",
             "1,500 records wait and none was judged for 31 s",
         ),
@@ -47,8 +48,10 @@ def test_what_is_wrong_is_said(changes: dict[str, object], failing: str, detail:
 
 
 def test_records_that_wait_for_a_moment_are_no_reason() -> None:
-    busy = replace(WELL, waiting_records=1_500, idle_seconds=STUCK_SECONDS - 1)
+    busy = replace(WELL, waiting_records=1_500, waiting_seconds=1e4, idle_seconds=STUCK_SECONDS - 1)
     assert all(check.passes for check in readiness(busy))
+    after_a_quiet_hour = replace(WELL, waiting_records=1, waiting_seconds=STUCK_SECONDS - 1)
+    assert all(check.passes for check in readiness(after_a_quiet_hour))
 
 
 def test_a_worker_without_a_partition_stands_by() -> None:
