@@ -34,10 +34,11 @@ Checks = Callable[[], Sequence[Check]]
 
 
 class StatusServer:
-    """Answers from threads of its own until it is closed: 200 where every check passes, else 503.
+    """Answers from threads of its own, from `start` until it is closed: 200 where every check passes, else 503.
 
     /metrics is the registry's, followed by `more`, which is text in the same format. `more`, `healthy` and `ready` are
-    called from those threads; one scrape is rendered at a time. Raises OSError where the port cannot be had.
+    called from those threads; one scrape is rendered at a time. Whoever asks before the start waits for it. Raises
+    OSError where the port cannot be had.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class StatusServer:
 
         self._server = QuietServer((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="status-server", daemon=True)
+
+    def start(self) -> None:
+        """Answer."""
         self._thread.start()
 
     @property
@@ -73,8 +77,9 @@ class StatusServer:
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
 
 

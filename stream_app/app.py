@@ -43,6 +43,18 @@ class StreamApp(faust.App):
     """A Faust application on our transport."""
 
     transport_class: type[KafkaTransport] | type[TansuTransport] = KafkaTransport
+    status_server: StatusServer | None = None
+
+    async def on_first_start(self) -> None:
+        """Answer HTTP from now on.
+
+        Not before: a thread that asks Faust for its event loop while there is none gives it one that nobody runs,
+        and the worker then stands still for ever.
+        """
+        await super().on_first_start()
+        self.loop = asyncio.get_running_loop()
+        if self.status_server is not None:
+            self.status_server.start()
 
     def _new_transport(self) -> TransportT:
         return self.transport_class(self.conf.broker_consumer, self)
@@ -131,7 +143,7 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
         registry.register(status)
         ProcessCollector(registry=registry)
         watch.start()
-        StatusServer(
+        app.status_server = StatusServer(
             settings.metrics_host,
             settings.metrics_port,
             registry,

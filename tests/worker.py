@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from confluent_kafka import Message
@@ -19,12 +19,20 @@ from streakline.processes import free_port, spawn, stop
 from stream_app.settings import StreamSettings
 
 READY = "states recovered"
+PROGRAM = ("-m", "streakline", "stream")
 
 
 class Worker:
     """A running worker. Its session time-out is short, so that its partitions are soon another's."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, data_dir: Path, settings: StreamSettings) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        data_dir: Path,
+        settings: StreamSettings,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self.data_dir = data_dir
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.metrics_port = free_port()
@@ -36,9 +44,7 @@ class Worker:
             "STREAKLINE_METRICS_PORT": str(self.metrics_port),
             "STREAKLINE_SESSION_TIMEOUT_SECONDS": "3",
         }
-        self.process: subprocess.Popen[bytes] = spawn(
-            [sys.executable, "-m", "streakline", "stream"], log=self.log, environ=environ
-        )
+        self.process: subprocess.Popen[bytes] = spawn([sys.executable, *program], log=self.log, environ=environ)
 
     def counter(self, name: str, **labels: str) -> float:
         """The value of one of its counters, 0 where it has none yet or does not answer."""
@@ -81,10 +87,14 @@ def wait_until(condition: Callable[[], bool], worker: Worker | None = None, time
 
 @contextlib.contextmanager
 def running_worker(
-    kafka: KafkaSettings, topics: TopicSettings, data_dir: Path, settings: StreamSettings | None = None
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    data_dir: Path,
+    settings: StreamSettings | None = None,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Worker]:
     """A worker for as long as the block runs."""
-    worker = Worker(kafka, topics, data_dir, settings or StreamSettings())
+    worker = Worker(kafka, topics, data_dir, settings or StreamSettings(), program)
     try:
         yield worker
     finally:

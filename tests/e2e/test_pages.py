@@ -208,6 +208,7 @@ def test_what_a_diff_worker_exposes_is_paged_for(it: Running) -> None:
     for category, change in {"code": -0.2, "math": -0.07, "safety": -0.06, "chat": 0.1}.items():
         delta.labels("e2e/regressed", category).set(change)
     server = StatusServer("127.0.0.1", 0, registry, healthy=list, ready=list)
+    server.start()
     try:
         targets = it.folder / "prometheus" / "targets" / "diff.json"
         targets.write_text(f'[{{"targets": ["127.0.0.1:{server.port}"]}}]')

@@ -109,6 +109,35 @@ def test_a_worker_is_ready_when_it_judges_and_says_why_not(tmp_path: Path) -> No
         stop(broker)
 
 
+_ASKED_BEFORE_ITS_LOOP_RUNS = """
+import contextlib, socket
+from producers.kafka import KafkaSettings
+from producers.settings import load_settings
+from producers.topics import TopicSettings
+from stream_app.app import make_app, run_app
+from stream_app.settings import StreamSettings
+
+settings = load_settings(StreamSettings)
+app = make_app(load_settings(KafkaSettings), load_settings(TopicSettings), settings, on_tansu=True)
+clients = [socket.create_connection(("127.0.0.1", settings.metrics_port), timeout=1) for _ in range(2)]
+for client, path in zip(clients, ("/healthz", "/metrics")):
+    client.sendall(f"GET {path} HTTP/1.0\\r\\n\\r\\n".encode())
+    with contextlib.suppress(TimeoutError):
+        client.recv(1)
+run_app(app, settings)
+"""
+
+
+def test_a_worker_that_is_asked_before_its_loop_runs_works_all_the_same(
+    kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
+) -> None:
+    """Prometheus may come at any moment; Faust's parts make their event loop when they are first asked."""
+    publish(kafka, topics, records(StepEvent(run_id="only", step=1, ts=time.time(), loss=1.0)))
+    with running_worker(kafka, topics, tmp_path / "data", program=("-c", _ASKED_BEFORE_ITS_LOOP_RUNS)) as worker:
+        worker.wait_for_events(1, timeout_seconds=60)
+        assert ask(worker, "/readyz") == (200, {})
+
+
 def test_a_worker_without_a_partition_stands_by_and_shows_no_run(kafka: KafkaSettings, tmp_path: Path) -> None:
     topics = TopicSettings(topic_prefix=f"standby-{time.time_ns()}.", partitions=1)
     ensure_topics(kafka, topics)

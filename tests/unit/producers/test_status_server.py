@@ -22,6 +22,7 @@ def serving(
     registry: CollectorRegistry | None = None, healthy: Sequence[Check] = (GOOD,), ready: Sequence[Check] = (GOOD, BAD)
 ) -> Iterator[StatusServer]:
     server = StatusServer("127.0.0.1", 0, registry or CollectorRegistry(), healthy=lambda: healthy, ready=lambda: ready)
+    server.start()
     try:
         yield server
     finally:
@@ -56,6 +57,7 @@ def test_more_metrics_follow_the_registrys() -> None:
     Gauge("temperature", "How warm it is.", registry=registry)
     server = StatusServer("127.0.0.1", 0, registry, healthy=list, ready=list, more=lambda: "rain 1\n")
     with contextlib.closing(server):
+        server.start()
         _, _, body = ask(server, "/metrics")
     assert body.endswith(b"\ntemperature 0.0\nrain 1\n")
 
@@ -97,6 +99,15 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         StatusServer("127.0.0.1", server.port, CollectorRegistry(), healthy=list, ready=list)
 
 
+def test_who_asks_before_the_start_is_answered_after_it() -> None:
+    server = StatusServer("127.0.0.1", 0, CollectorRegistry(), healthy=list, ready=list)
+    with contextlib.closing(server), socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        server.start()
+        assert client.recv(12) == b"HTTP/1.1 200"
+    StatusServer("127.0.0.1", server.port, CollectorRegistry(), healthy=list, ready=list).close()
+
+
 def test_nothing_is_said_of_a_client_that_goes_away(capfd: pytest.CaptureFixture[str]) -> None:
     answered = threading.Event()
 
@@ -106,6 +117,7 @@ def test_nothing_is_said_of_a_client_that_goes_away(capfd: pytest.CaptureFixture
 
     server = StatusServer("127.0.0.1", 0, CollectorRegistry(), healthy=list, ready=list, more=much)
     with contextlib.closing(server):
+        server.start()
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             # Closed like this, it refuses what is still on its way.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
