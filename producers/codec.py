@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from producers.events import Event, Lifecycle, Signal, StepEvent, TrainerEvent
+from producers.events import DiffEvent, Event, Lifecycle, Signal, StepEvent, TrainerEvent
 
 MAX_EVENT_BYTES = 1 << 20
 
@@ -29,6 +29,7 @@ _tag = msgspec.json.Decoder(_Tag)
 _step = msgspec.json.Decoder(StepEvent)
 _lifecycle: msgspec.json.Decoder[Lifecycle] = msgspec.json.Decoder(Lifecycle)
 _signal = msgspec.json.Decoder(Signal)
+_diff: msgspec.json.Decoder[DiffEvent] = msgspec.json.Decoder(DiffEvent)
 _encoder = msgspec.json.Encoder()
 
 
@@ -59,6 +60,16 @@ def decode_signal(raw: bytes) -> Signal:
     try:
         _check_utf_8(raw)
         return _signal.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error) from None
+
+
+def decode_diff(raw: bytes) -> DiffEvent:
+    """The record of the diffs topic in `raw`; raises `MalformedEvent` for everything else."""
+    _check_size(raw)
+    try:
+        _check_utf_8(raw)
+        return _diff.decode(raw)
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
 

@@ -31,8 +31,10 @@ Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seconds = Annotated[float, Meta(description="Unix seconds")]
 Text = Annotated[str, Meta(max_length=4096)]
 LayerName = Annotated[str, Meta(max_length=512)]
+DiffId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$" + PYTHON_END)]
+Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}$" + PYTHON_END, description="hexadecimal digits of a SHA-256")]
 
-SignalType = Literal[
+DetectorType = Literal[
     "non_finite",
     "loss_diverging",
     "gradient_spike",
@@ -40,6 +42,25 @@ SignalType = Literal[
     "dead_layers",
     "loss_plateau",
 ]
+"""what a run's steps can show"""
+SignalType = Literal[DetectorType, "category_regressed"]
+"""and what the comparison of its checkpoint can"""
+DiffFailure = Literal[
+    "missing",
+    "outside_roots",
+    "unsafe_format",
+    "checkpoint_invalid",
+    "models_differ",
+    "probes_invalid",
+    "sae_unsupported",
+    "sae_invalid",
+    "sae_mismatch",
+    "out_of_memory",
+    "unavailable",
+    "worker_died",
+    "internal",
+]
+Verdict = Literal["improved", "regressed", "unchanged"]
 Severity = Literal["info", "warning", "critical"]
 LayerKind = Literal["attention", "other"]
 
@@ -99,7 +120,7 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     project: Project = DEFAULT_PROJECT
     base_model: Text | None = None
     early_stop: Annotated[
-        tuple[SignalType, ...], Meta(description="signal types on which this run asks to be stopped")
+        tuple[DetectorType, ...], Meta(description="signal types on which this run asks to be stopped")
     ] = ()
     layer_kinds: (
         Annotated[
@@ -137,11 +158,72 @@ class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field
     base_model: Text | None = None
 
 
-class Signal(Struct, frozen=True, kw_only=True):
-    """What the engine has to say about one step of one run.
+class CategoryScore(Struct, frozen=True, kw_only=True):
+    """The share of a category's probes that a checkpoint answers rightly."""
 
-    `signal_id` is ``run_id/attempt/step/type``: a replay after a crash makes the same id, so readers
-    can drop duplicates.
+    category: Annotated[str, Meta(max_length=128)]
+    score: Annotated[float, Meta(ge=0, le=1)]
+    n: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+    standard_error: Annotated[float, Meta(ge=0)]
+
+
+class ScoreChange(Struct, frozen=True, kw_only=True):
+    """One behavioural score of both models."""
+
+    score: Annotated[str, Meta(max_length=128)]
+    base: float
+    fine_tuned: float
+    verdict: Verdict
+
+
+class DiffCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="diff_completed"):
+    """A model diff is in the lake, whole. Sent again after a crash; the same `diff_id` is the same diff."""
+
+    run_id: RunId
+    ts: Annotated[float, Meta(description="Unix seconds at which the run completed")]
+    diff_id: DiffId
+    base_sha: Sha
+    ft_sha: Sha
+    probes_sha: Sha
+    attempt: Count = 0
+    project: Project = DEFAULT_PROJECT
+    scores: Annotated[tuple[ScoreChange, ...], Meta(max_length=64)] = ()
+    categories: Annotated[tuple[CategoryScore, ...], Meta(max_length=256)] = ()
+    heaviest_layers: Annotated[tuple[Count, ...], Meta(max_length=1024)] = ()
+
+
+class DiffFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="diff_failed"):
+    """A model diff could not be made; trying it again is up to people."""
+
+    run_id: RunId
+    ts: Annotated[float, Meta(description="Unix seconds at which the run completed")]
+    reason: DiffFailure
+    error: Annotated[str, Meta(max_length=4096, description="a sentence with the remedy")]
+    attempt: Count = 0
+    project: Project = DEFAULT_PROJECT
+
+
+class CategoryRegression(Struct, frozen=True, kw_only=True):
+    """How far a run's checkpoint fell behind the run before it in one category."""
+
+    category: Annotated[str, Meta(max_length=128)]
+    diff_id: DiffId
+    base_sha: Sha
+    ft_sha: Sha
+    prior_run_id: RunId
+    prior_score: float
+    drop_basis_points: int
+    n: Count
+    prior_n: Count
+    standard_error: Annotated[float, Meta(description="of the difference")]
+    significant: bool
+
+
+class Signal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What there is to say about one step of one run, or about its checkpoint.
+
+    `signal_id` is ``run_id/attempt/step/type`` (and ``/category`` for a regression): a replay after a crash makes
+    the same id, so readers can drop duplicates.
     """
 
     signal_id: str
@@ -159,6 +241,8 @@ class Signal(Struct, frozen=True, kw_only=True):
     epoch: Number | None
     message: str
     action: Annotated[Literal["stop"], Meta(description="stop when the run asked for it on this type")] | None
+    regression: CategoryRegression | None = None
+    """of a `category_regressed` only"""
 
     def __post_init__(self) -> None:
         for name in ("value", "threshold", "epoch"):
@@ -169,4 +253,5 @@ class Signal(Struct, frozen=True, kw_only=True):
 
 Lifecycle = RunStarted | RunCompleted | RunFailed
 TrainerEvent = StepEvent | Lifecycle
-Event = TrainerEvent | Signal
+DiffEvent = DiffCompleted | DiffFailed
+Event = TrainerEvent | Signal | DiffEvent

@@ -26,6 +26,8 @@ class Topics(Struct, frozen=True):
     steps: str
     runs: str
     signals: str
+    diffs: str
+    """keyed by project, so that one stream worker sees all of a project's"""
     dead_letters: str
     state_changelog: str
     """every run's state, compacted: what a stream worker recovers its tables from"""
@@ -46,6 +48,7 @@ def topic_names(settings: TopicSettings) -> Topics:
         steps=f"{prefix}steps",
         runs=f"{prefix}runs",
         signals=f"{prefix}signals",
+        diffs=f"{prefix}diffs",
         dead_letters=f"{prefix}dead-letters",
         state_changelog=f"{stream_app_id(settings)}-{STATE_TABLE}-changelog",
     )
@@ -54,6 +57,15 @@ def topic_names(settings: TopicSettings) -> Topics:
 def stream_app_id(settings: TopicSettings) -> str:
     """The consumer group of the stream workers."""
     return f"{settings.topic_prefix}{STREAM_APP_ID}"
+
+
+def diff_group(settings: TopicSettings) -> str:
+    """The consumer group of the diff workers.
+
+    >>> diff_group(TopicSettings())
+    'streakline-diff'
+    """
+    return f"{settings.topic_prefix.removesuffix('.')}-diff".removeprefix("-")
 
 
 def topic_specs(settings: TopicSettings) -> list[NewTopic]:
@@ -67,6 +79,7 @@ def topic_specs(settings: TopicSettings) -> list[NewTopic]:
         names.steps: event | {"retention.ms": str(7 * DAY_MS)},
         names.runs: event | {"retention.ms": str(90 * DAY_MS)},
         names.signals: large | {"retention.ms": str(90 * DAY_MS)},
+        names.diffs: event | {"retention.ms": str(90 * DAY_MS)},
         names.dead_letters: large | {"retention.ms": str(30 * DAY_MS)},
         names.state_changelog: large | {"cleanup.policy": "compact"},
     }

@@ -1,0 +1,1 @@
+"""What runs when a training run has ended: model diffs, SAE feature diffs and calibration, written to Parquet."""

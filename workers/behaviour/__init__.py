@@ -1,0 +1,1 @@
+"""How a fine-tune changed what the model says: consistency, robustness, suppression, accuracy."""

@@ -1,0 +1,1 @@
+"""The lake: Parquet files that anyone may query."""

@@ -1,0 +1,1 @@
+"""Probes: the questions that both models are asked."""
