@@ -1,0 +1,88 @@
+"""The board on which a worker shows how far its diff is, and counts how often a job was begun."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import msgspec
+import redis
+from msgspec import Struct
+
+from workers.coordination.client import away
+from workers.progress import Stage
+
+SHOWN_SECONDS = 60
+"""after which what a dead worker showed is gone"""
+_ATTEMPTS_SECONDS = 7 * 24 * 3600
+_INTERVAL_SECONDS = 0.5
+
+
+class JobProgress(Struct, frozen=True, kw_only=True):
+    """How far one diff is."""
+
+    run_id: str
+    attempt: int
+    stage: Stage
+    percent: float
+    """of the whole diff, 0 to 100"""
+    eta_seconds: float | None
+    """None while nothing can be said"""
+    worker: str
+
+
+class Board:
+    """Shown best effort: a server that is away keeps nobody from working."""
+
+    def __init__(self, client: "redis.Redis", prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._due = 0.0
+
+    def show(self, progress: JobProgress, *, at_once: bool = False) -> None:
+        """Put it up, at most twice a second unless `at_once`."""
+        now = time.monotonic()
+        if now < self._due and not at_once:
+            return
+        self._due = now + _INTERVAL_SECONDS
+        with contextlib.suppress(redis.RedisError):
+            self._client.set(self._key(progress.run_id), msgspec.json.encode(progress), ex=SHOWN_SECONDS)
+
+    def take_down(self, run_id: str) -> None:
+        """The job is over, or somebody else's."""
+        with contextlib.suppress(redis.RedisError):
+            self._client.delete(self._key(run_id))
+
+    def all(self) -> Iterator[JobProgress]:
+        """Every diff in progress. Raises `RedisAway`; what is no progress is left out: anyone may write to Redis."""
+        try:
+            keys = list(self._client.scan_iter(f"{self._prefix}progress:*", count=1000))
+            values = self._client.mget(keys) if keys else []
+        except redis.RedisError as error:
+            raise away(error) from None
+        for value in values:
+            with contextlib.suppress(msgspec.DecodeError):
+                if isinstance(value, str):
+                    yield msgspec.json.decode(value, type=JobProgress)
+
+    def begin(self, job: str) -> int:
+        """How often `job` has been begun by now, this time included. Raises `RedisAway`.
+
+        Counted before it begins: a job that takes its worker down with it must not do so for ever.
+        """
+        key = f"{self._prefix}attempts:{job}"
+        both = self._client.pipeline()
+        both.incr(key)
+        both.expire(key, _ATTEMPTS_SECONDS)
+        try:
+            count, _ = both.execute()
+        except redis.RedisError as error:
+            raise away(error) from None
+        return int(count)
+
+    def end(self, job: str) -> None:
+        """It has ended, well or not, or was handed back: it may be asked for again."""
+        with contextlib.suppress(redis.RedisError):
+            self._client.delete(f"{self._prefix}attempts:{job}")
+
+    def _key(self, run_id: str) -> str:
+        return f"{self._prefix}progress:{run_id}"
