@@ -99,3 +99,16 @@ def reader_config(settings: KafkaSettings) -> ClientConfig:
         # The default of 500 ms costs 235 ms a read on a broker that does not wake a waiting fetch.
         "fetch.wait.max.ms": 20,
     }
+
+
+def group_config(settings: KafkaSettings, group: str, *, session_timeout_seconds: float) -> ClientConfig:
+    """A member of a consumer group that says itself when a record is done with."""
+    return client_config(settings) | {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": int(session_timeout_seconds * 1000),
+        "heartbeat.interval.ms": int(session_timeout_seconds * 1000 / 6),
+        "max.poll.interval.ms": max(300_000, int(session_timeout_seconds * 1000)),
+        "fetch.wait.max.ms": 20,
+    }

@@ -1,4 +1,4 @@
-"""Putting records on the steps topic as a trainer's client would, and reading signals back."""
+"""Putting records on topics as a trainer's client would, and reading signals back."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,17 @@ from tests.workload import Published
 
 
 def publish(kafka: KafkaSettings, topics: TopicSettings, records: Iterable[Published]) -> int:
-    """Send `records` in order, wait until the broker has them all, and return how many there were."""
-    producer, steps, count = Producer(producer_config(kafka)), topic_names(topics).steps, 0
+    """Send `records` to the steps topic in order, wait until the broker has them, and return how many there were."""
+    return publish_to(kafka, topic_names(topics).steps, records)
+
+
+def publish_to(kafka: KafkaSettings, topic: str, records: Iterable[Published]) -> int:
+    """The same to any topic."""
+    producer, count = Producer(producer_config(kafka)), 0
     for record in records:
         while True:
             try:
-                producer.produce(steps, record.value, key=record.key)
+                producer.produce(topic, record.value, key=record.key)
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -3,11 +3,11 @@
 from typing import Literal, Protocol
 
 Stage = Literal["waiting", "reading", "loading", "behaviour", "calibration", "features", "writing"]
-"""in this order, `loading` to `features` once for each of the two models"""
+"""in this order; `loading` to `features` once for each of the two models"""
 
 
 class Progress(Protocol):
-    """Takes how much of a stage is done, 0 to 1. Raises `DiffCancelled` where the job is to be given up."""
+    """Takes the stage, and the share of the whole diff that is done. Raises `DiffCancelled` where it has to end."""
 
     def __call__(self, stage: Stage, done: float, /) -> None:
         """Told so far."""
