@@ -6,9 +6,21 @@ import msgspec
 from msgspec import Struct
 
 from producers.codec import Reason
-from producers.events import RunCompleted, RunFailed, RunStarted, Signal, StepEvent
+from producers.events import (
+    CategoryRegression,
+    CategoryScore,
+    DiffCompleted,
+    DiffFailed,
+    Event,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    ScoreChange,
+    Signal,
+    StepEvent,
+)
 
-EventName = Literal["step", "run_started", "run_completed", "run_failed", "signal"]
+EventName = Literal["step", "run_started", "run_completed", "run_failed", "signal", "diff_completed", "diff_failed"]
 
 EVENT_NAMES: tuple[EventName, ...] = get_args(EventName)
 
@@ -23,7 +35,10 @@ class InvalidExample(Struct, frozen=True):
     """False where JSON Schema cannot say it: the text is no JSON, is too long, or a number is written wrongly"""
 
 
-VALID: dict[EventName, StepEvent | RunStarted | RunCompleted | RunFailed | Signal] = {
+_BASE_SHA = "3f2a" * 16
+_FT_SHA = "9b1c" * 16
+
+VALID: dict[EventName, Event] = {
     "step": StepEvent(
         run_id="sft/2026-01-01",
         attempt=1,
@@ -78,7 +93,60 @@ VALID: dict[EventName, StepEvent | RunStarted | RunCompleted | RunFailed | Signa
         message="layers.3.mlp: gradient norm below 1e-06 for up to 5 consecutive steps at step 120",
         action=None,
     ),
+    "diff_completed": DiffCompleted(
+        run_id="sft/2026-01-01",
+        attempt=1,
+        ts=1767229200.0,
+        project="assistant",
+        diff_id="00112233445566ff",
+        base_sha=_BASE_SHA,
+        ft_sha=_FT_SHA,
+        probes_sha="51de" * 4,
+        scores=(ScoreChange(score="robustness", base=0.227, fine_tuned=0.917, verdict="improved"),),
+        categories=(CategoryScore(category="reasoning", score=0.65, n=400, standard_error=0.0238),),
+        heaviest_layers=(8, 3),
+    ),
+    "diff_failed": DiffFailed(
+        run_id="sft/2026-01-01",
+        attempt=1,
+        ts=1767229200.0,
+        project="assistant",
+        reason="missing",
+        error="/checkpoints/sft is not there: mount it where the worker runs",
+    ),
 }
+
+REGRESSED = Signal(
+    signal_id="sft/2026-01-01/1/0/category_regressed/reasoning",
+    run_id="sft/2026-01-01",
+    project="assistant",
+    attempt=1,
+    step=0,
+    ts=1767229200.0,
+    type="category_regressed",
+    severity="warning",
+    metric="score.reasoning",
+    value=0.65,
+    threshold=0.7,
+    layers=None,
+    epoch=None,
+    message="reasoning: the checkpoint scores 65.00%, 10.00 points below the 75.00% of run sft/2025-12-31 before it",
+    action=None,
+    regression=CategoryRegression(
+        category="reasoning",
+        diff_id="00112233445566ff",
+        base_sha=_BASE_SHA,
+        ft_sha=_FT_SHA,
+        prior_run_id="sft/2025-12-31",
+        prior_score=0.75,
+        drop_basis_points=1000,
+        n=400,
+        prior_n=400,
+        standard_error=0.0322,
+        significant=True,
+    ),
+)
+"""a signal about a checkpoint; that of a step has no `regression`"""
 
 
 def _invalid(raw: str, detail: str) -> InvalidExample:
@@ -95,7 +163,26 @@ def _not_json(raw: str, detail: str) -> InvalidExample:
 
 def _signal(**wrong: object) -> str:
     """The valid signal with some of its fields replaced."""
-    return msgspec.json.encode({**msgspec.to_builtins(VALID["signal"]), **wrong}).decode()
+    return _replaced(VALID["signal"], wrong)
+
+
+def _regression(**wrong: object) -> str:
+    """The signal about a checkpoint with some of its regression's fields replaced."""
+    return _replaced(REGRESSED, {"regression": {**msgspec.to_builtins(REGRESSED.regression), **wrong}})
+
+
+def _diff(**wrong: object) -> str:
+    """The valid diff with some of its fields replaced."""
+    return _replaced(VALID["diff_completed"], wrong)
+
+
+def _category(**wrong: object) -> str:
+    """The same with a category in which some fields are replaced."""
+    return _diff(categories=[{"category": "math", "score": 0.5, "n": 9, "standard_error": 0.1, **wrong}])
+
+
+def _replaced(event: Event, wrong: dict[str, object]) -> str:
+    return msgspec.json.encode({**msgspec.to_builtins(event), **wrong}).decode()
 
 
 _STEP = '{"run_id":"a","step":1,"ts":1767225600.0,"loss":2.0'
@@ -174,5 +261,32 @@ INVALID: dict[EventName, list[InvalidExample]] = {
         _invalid(_signal(value=None), "Expected `float | str`, got `null` - at `$.value`"),
         _invalid(_signal(layers={"layers.3.mlp": "5"}), "Expected `int`, got `str` - at `$.layers[...]`"),
         _invalid(_signal(action="pause"), "Invalid enum value 'pause' - at `$.action`"),
+        _invalid(_signal(type="category_rose"), "Invalid enum value 'category_rose' - at `$.type`"),
+        _invalid(_regression(n=-1), "Expected `int` >= 0 - at `$.regression.n`"),
+        _invalid(_regression(significant=None), "Expected `bool`, got `null` - at `$.regression.significant`"),
+    ],
+    "diff_completed": [
+        _invalid('{"type":"diff_done","run_id":"a","ts":1.0}', "Invalid value 'diff_done' - at `$.type`"),
+        _invalid('{"type":"diff_completed","run_id":"a","ts":1.0}', "Object missing required field `diff_id`"),
+        _invalid(_diff(diff_id="0011"), r"Expected `str` matching regex '^[0-9a-f]{16}$(?!\\n)' - at `$.diff_id`"),
+        _invalid(
+            _diff(base_sha="3F2A" * 16),
+            r"Expected `str` matching regex '^[0-9a-f]{16,64}$(?!\\n)' - at `$.base_sha`",
+        ),
+        _invalid(_category(score=1.5), "Expected `float` <= 1.0 - at `$.categories[0].score`"),
+        _invalid(_category(score="NaN"), "Expected `float`, got `str` - at `$.categories[0].score`"),
+        _invalid(_category(n=0), "Expected `int` >= 1 - at `$.categories[0].n`"),
+        _invalid(
+            _diff(scores=[{"score": "robustness", "base": 0.2, "fine_tuned": 0.9, "verdict": "better"}]),
+            "Invalid enum value 'better' - at `$.scores[0].verdict`",
+        ),
+    ],
+    "diff_failed": [
+        _invalid('{"type":"diff_failed","run_id":"a","ts":1.0,"error":"x"}', "Object missing required field `reason`"),
+        _invalid(
+            '{"type":"diff_failed","run_id":"a","ts":1.0,"error":"x","reason":"bad_luck"}',
+            "Invalid enum value 'bad_luck' - at `$.reason`",
+        ),
+        _invalid('{"type":"diff_failed","run_id":"no spaces","ts":1.0,"error":"x","reason":"missing"}', _RUN_ID),
     ],
 }

@@ -29,7 +29,9 @@ EVENTS = Metric(
     "streakline_events_total", "counter", "Records taken from a topic, judged and acknowledged.", ("topic",)
 )
 IGNORED_EVENTS = Metric(
-    "streakline_ignored_events_total", "counter", "Duplicate and late events, and events of attempts that are over."
+    "streakline_ignored_events_total",
+    "counter",
+    "Duplicate and late events, events of attempts that are over, and diffs that failed.",
 )
 INVALID_RECORDS = Metric(
     "streakline_invalid_records_total", "counter", "Records sent to the dead letters.", ("topic", "reason")
@@ -120,7 +122,8 @@ RUN_SIGNAL_LAST_STEP = RunMetric(
 CATEGORY_DELTA = RunMetric(
     "streakline_eval_category_score_delta",
     "gauge",
-    "Score of a run's checkpoint in a category less its project's baseline.",
+    "Score of the checkpoint of a project's latest run in a category, less its baseline: that of the run that "
+    "completed before it. For a day; absent where there is none.",
     ("run_id", "category"),
 )
 
@@ -181,8 +184,7 @@ _INTRODUCTION = """\
 Made from `producers/metrics.py` by `make docs`; a test keeps it true. A worker also exposes the `process_…` metrics of
 prometheus_client.
 
-The diff workers come with a later version: until then nothing exposes theirs, nor
-`streakline_eval_category_score_delta`.
+The diff workers come with a later version: until then nothing exposes theirs.
 """
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ from producers.codec import decode, encode
 from producers.early_stop import EarlyStop
 from producers.events import (
     DEFAULT_PROJECT,
+    DetectorType,
     Lifecycle,
     RunCompleted,
     RunFailed,
     RunStarted,
     Signal,
-    SignalType,
     StepEvent,
 )
 from producers.kafka import KafkaSettings
@@ -57,7 +57,7 @@ _IDENTIFIER = "1-128 characters of A-Z a-z 0-9 . _ : / @ -"
 _REMEDIES = {
     "run_id": _IDENTIFIER,
     "project": _IDENTIFIER,
-    "early_stop": "a list of " + ", ".join(get_args(SignalType)),
+    "early_stop": "a list of " + ", ".join(get_args(DetectorType)),
 }
 
 
@@ -81,7 +81,7 @@ class StepPublisher:
         run_id: str,
         project: str = DEFAULT_PROJECT,
         base_model: str | os.PathLike[str] | None = None,
-        early_stop: Iterable[SignalType] = (),
+        early_stop: Iterable[DetectorType] = (),
         layer_kinds: Mapping[str, str] | None = None,
         config: Mapping[str, object] | None = None,
         attempt: int | None = None,

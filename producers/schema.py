@@ -6,8 +6,17 @@ from typing import Any
 import msgspec
 
 from producers.codec import encode
-from producers.events import PYTHON_END, RunCompleted, RunFailed, RunStarted, Signal, StepEvent
-from producers.examples import EVENT_NAMES, INVALID, VALID, EventName
+from producers.events import (
+    PYTHON_END,
+    DiffCompleted,
+    DiffFailed,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    Signal,
+    StepEvent,
+)
+from producers.examples import EVENT_NAMES, INVALID, REGRESSED, VALID, EventName
 
 SHIPPED = Path(__file__).parent / "schemas"
 
@@ -20,6 +29,8 @@ _STRUCTS: dict[EventName, type[msgspec.Struct]] = {
     "run_completed": RunCompleted,
     "run_failed": RunFailed,
     "signal": Signal,
+    "diff_completed": DiffCompleted,
+    "diff_failed": DiffFailed,
 }
 
 
@@ -27,27 +38,28 @@ def schema_of(event: EventName) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one event. Unknown fields are allowed: readers ignore them."""
     struct = _STRUCTS[event]
     generated = msgspec.json.schema(struct)
-    # One struct each: what msgspec refers to is the schema itself.
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated["$defs"][struct.__name__]}
-    fields = schema["properties"]
+    structs = generated["$defs"]
+    # What msgspec refers to is the schema itself; the structs inside it stay where they are referred to.
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **structs.pop(struct.__name__)}
     if event == "step":
         # Unknown fields are allowed, but whatever has a tag is decoded as a lifecycle event.
-        fields["type"] = {"description": "a step has no tag", "type": "null"}
-    for field in fields.values():
-        if "pattern" in field:
-            # The regular expressions of Go and Rust have no lookahead.
-            field["pattern"] = field["pattern"].removesuffix(PYTHON_END)
+        schema["properties"]["type"] = {"description": "a step has no tag", "type": "null"}
+    if structs:
+        schema["$defs"] = structs
+    for each in (schema, *structs.values()):
+        _simplify_patterns(each["properties"])
     return schema
 
 
 def schema_files() -> dict[str, str]:
-    """Name → text of every file: for each event its schema, one valid example, and invalid ones with reasons."""
+    """Name → text of every file: for each event its schema, a valid example, and invalid ones with reasons."""
     files: dict[str, str] = {}
     for event in EVENT_NAMES:
         invalid = [example for example in INVALID[event] if len(example.raw) <= MAX_EXAMPLE_CHARACTERS]
         files[f"{event}.schema.json"] = _pretty(msgspec.json.encode(schema_of(event)))
         files[f"{event}.valid.json"] = _pretty(encode(VALID[event]))
         files[f"{event}.invalid.json"] = _pretty(msgspec.json.encode(invalid))
+    files["signal.regressed.json"] = _pretty(encode(REGRESSED))
     return files
 
 
@@ -60,6 +72,13 @@ def write_schemas(folder: Path) -> list[Path]:
         path.write_text(text)
         paths.append(path)
     return paths
+
+
+def _simplify_patterns(fields: dict[str, Any]) -> None:
+    for field in fields.values():
+        if "pattern" in field:
+            # The regular expressions of Go and Rust have no lookahead.
+            field["pattern"] = field["pattern"].removesuffix(PYTHON_END)
 
 
 def _pretty(raw: bytes) -> str:

@@ -16,7 +16,7 @@ class TopicSettings(Struct, frozen=True, kw_only=True):
 
     topic_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$(?!\n)")] = "streakline."
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 8
-    """of the topics keyed by run; the unit in which stream workers share the load"""
+    """of every topic; the unit in which stream workers share the load"""
     replication: Annotated[int, Meta(ge=1, le=7)] = 1
 
 
@@ -30,7 +30,9 @@ class Topics(Struct, frozen=True):
     """keyed by project, so that one stream worker sees all of a project's"""
     dead_letters: str
     state_changelog: str
-    """every run's state, compacted: what a stream worker recovers its tables from"""
+    """every run's state, compacted: what a stream worker recovers its table of runs from"""
+    projects_changelog: str
+    """the latest scores of every project's checkpoints, the same"""
 
 
 class TopicsError(RuntimeError):
@@ -39,6 +41,7 @@ class TopicsError(RuntimeError):
 
 STREAM_APP_ID = "stream"
 STATE_TABLE = "runs"
+PROJECTS_TABLE = "projects"
 
 
 def topic_names(settings: TopicSettings) -> Topics:
@@ -51,6 +54,7 @@ def topic_names(settings: TopicSettings) -> Topics:
         diffs=f"{prefix}diffs",
         dead_letters=f"{prefix}dead-letters",
         state_changelog=f"{stream_app_id(settings)}-{STATE_TABLE}-changelog",
+        projects_changelog=f"{stream_app_id(settings)}-{PROJECTS_TABLE}-changelog",
     )
 
 
@@ -82,6 +86,7 @@ def topic_specs(settings: TopicSettings) -> list[NewTopic]:
         names.diffs: event | {"retention.ms": str(90 * DAY_MS)},
         names.dead_letters: large | {"retention.ms": str(30 * DAY_MS)},
         names.state_changelog: large | {"cleanup.policy": "compact"},
+        names.projects_changelog: large | {"cleanup.policy": "compact"},
     }
     return [
         NewTopic(name, num_partitions=settings.partitions, replication_factor=settings.replication, config=config)

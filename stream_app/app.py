@@ -16,6 +16,8 @@ from yarl import URL
 from producers.kafka import KafkaSettings, client_config
 from producers.status_server import StatusServer
 from producers.topics import (
+    PROJECTS_TABLE,
+    STATE_TABLE,
     TopicsError,
     TopicSettings,
     broker_away,
@@ -25,13 +27,15 @@ from producers.topics import (
     topic_specs,
 )
 from stream_app.broker_watch import BrokerWatch
+from stream_app.category_metrics import CategoryMetrics
 from stream_app.engine.thresholds import load_policy
 from stream_app.metrics import StreamMetrics
+from stream_app.regressions import RegressionsAgent
 from stream_app.run_metrics import RunMetrics
 from stream_app.settings import StreamSettings
 from stream_app.status import WorkerStatus
 from stream_app.steps import StepsAgent
-from stream_app.tables import RunTable
+from stream_app.tables import ReplicatedTable
 from stream_app.tansu import is_tansu
 from stream_app.transport import KafkaTransport, TansuTransport, credentials
 
@@ -125,21 +129,26 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
     registry = CollectorRegistry()
     watch = BrokerWatch(kafka, names.steps, topics.partitions, stream_app_id(topics))
     status = WorkerStatus(app, names.steps, watch)
-    table = RunTable(app, names.state_changelog, topics.partitions)
-    agent = StepsAgent(
+    metrics = StreamMetrics(names.steps, names.diffs, registry)
+    runs = ReplicatedTable(app, STATE_TABLE, names.state_changelog, topics.partitions)
+    steps = StepsAgent(
         app=app,
         topics=names,
-        table=table,
+        table=runs,
         policy=policy,
         settings=settings,
-        metrics=StreamMetrics(names.steps, registry),
+        metrics=metrics,
         status=status,
     )
-    source = app.topic(names.steps, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    app.agent(source, name="steps", concurrency=1)(agent.run)
-    table.on_recovered(agent.on_recovered)
-    app.timer(settings.expiry_interval_seconds)(agent.delete_expired)
+    projects = ReplicatedTable(app, PROJECTS_TABLE, names.projects_changelog, topics.partitions)
+    regressions = RegressionsAgent(app=app, topics=names, table=projects, metrics=metrics, status=status)
+    app.agent(_raw_topic(app, names.steps), name="steps", concurrency=1)(steps.run)
+    app.agent(_raw_topic(app, names.diffs), name="regressions", concurrency=1)(regressions.run)
+    runs.on_recovered(steps.on_recovered)
+    app.timer(settings.expiry_interval_seconds)(steps.delete_expired)
     if settings.metrics_port is not None:
+        run_metrics = RunMetrics(steps.runs, settings.per_run_metrics, settings.per_run_limit)
+        category_metrics = CategoryMetrics(regressions.histories, settings.per_run_metrics, settings.per_run_limit)
         registry.register(status)
         ProcessCollector(registry=registry)
         watch.start()
@@ -149,9 +158,13 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
             registry,
             healthy=status.health,
             ready=status.readiness,
-            more=RunMetrics(agent.runs, settings.per_run_metrics, settings.per_run_limit),
+            more=lambda: run_metrics() + category_metrics(),
         )
     return app
+
+
+def _raw_topic(app: StreamApp, name: str) -> faust.TopicT:
+    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
 def _check_broker(kafka: KafkaSettings, topics: TopicSettings) -> bool:

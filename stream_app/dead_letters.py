@@ -1,6 +1,6 @@
 """The dead letters: a record that could not be applied, as it came, with why and whence in its headers."""
 
-from stream_app.judging import Refusal
+from stream_app.raw_records import Refusal
 
 # What does not fit is cut, so that no record can be too large to refuse.
 MAX_VALUE_BYTES = 4 << 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stream_app.judging import RunKey
+from stream_app.raw_records import RowKey
 from stream_app.records import RunHead
 from stream_app.settings import StreamSettings
 
@@ -13,6 +13,6 @@ def is_expired(head: RunHead, settings: StreamSettings, now: float) -> bool:
     return now - head.seen_at > kept
 
 
-def expired_keys(items: Iterable[tuple[RunKey, RunHead]], settings: StreamSettings, now: float) -> list[RunKey]:
+def expired_keys(items: Iterable[tuple[RowKey, RunHead]], settings: StreamSettings, now: float) -> list[RowKey]:
     """The runs whose state may go."""
     return [key for key, head in items if is_expired(head, settings, now)]

@@ -1,7 +1,6 @@
 """One batch of raw records, judged: no I/O, the clock is an argument."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
 from msgspec import Struct
 
@@ -11,35 +10,8 @@ from stream_app.engine.evaluate import Outcome, evaluate
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.latest import Taken, after_events, after_signals, after_start
+from stream_app.raw_records import RawRecord, Refusal, RowKey
 from stream_app.records import VERSION, RunRecord
-
-RefusalReason = codec.Reason | Literal["wrong_key", "failed"]
-
-
-class RawRecord(Struct, frozen=True):
-    """One record of the steps topic, as it came."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    published_at: float
-    """Unix seconds, by its producer's clock or the broker's"""
-
-
-class RunKey(Struct, frozen=True):
-    """Where a run's state lives: a table is split as the topic is."""
-
-    partition: int
-    run: bytes
-
-
-class Refusal(Struct, frozen=True):
-    """A record that goes to the dead letters, and why."""
-
-    record: RawRecord
-    reason: RefusalReason
-    detail: str
 
 
 class Judgement(Struct, frozen=True):
@@ -47,7 +19,7 @@ class Judgement(Struct, frozen=True):
 
     signals: list[Signal]
     refusals: list[Refusal]
-    runs: Mapping[RunKey, RunRecord]
+    runs: Mapping[RowKey, RunRecord]
     """those that the batch changed"""
     step_times: list[float]
     """when the trainers measured the steps that counted, Unix seconds"""
@@ -89,13 +61,13 @@ class _Run:
 
 
 def judge(
-    records: Iterable[RawRecord], load: Callable[[RunKey], RunRecord | None], policy: ThresholdPolicy, now: float
+    records: Iterable[RawRecord], load: Callable[[RowKey], RunRecord | None], policy: ThresholdPolicy, now: float
 ) -> Judgement:
     """Apply `records` in order at `now` (Unix seconds). `load` gives a run as it is stored, None where it is not known.
 
     A record that cannot be decoded or judged is refused and changes nothing. What `load` raises is raised.
     """
-    runs: dict[RunKey, _Run] = {}
+    runs: dict[RowKey, _Run] = {}
     signals: list[Signal] = []
     refusals: list[Refusal] = []
     step_times: list[float] = []
@@ -105,7 +77,7 @@ def judge(
         if isinstance(event, Refusal):
             refusals.append(event)
             continue
-        key = RunKey(record.partition, event.run_id.encode())
+        key = RowKey(record.partition, event.run_id.encode())
         if key not in runs:
             runs[key] = _Run(load(key))
         run = runs[key]

@@ -6,8 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from producers import metrics
 from producers.events import Severity, SignalType
-from stream_app.judging import Judgement, RefusalReason
+from stream_app.diff_judging import DiffJudgement
+from stream_app.judging import Judgement
 from stream_app.latest import is_history
+from stream_app.raw_records import RefusalReason
 
 DELAY_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 
@@ -15,10 +17,11 @@ DELAY_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 class StreamMetrics:
     """The counters of one worker."""
 
-    def __init__(self, topic: str, registry: CollectorRegistry) -> None:
-        self._topic = topic
+    def __init__(self, steps: str, diffs: str, registry: CollectorRegistry) -> None:
+        self._steps = steps
+        self._diffs = diffs
         self._registry = registry
-        self._events = self._counter(metrics.EVENTS).labels(topic)
+        self._events = self._counter(metrics.EVENTS)
         self._ignored = self._counter(metrics.IGNORED_EVENTS)
         self._invalid = self._counter(metrics.INVALID_RECORDS)
         self._invalid_last = self._gauge(metrics.INVALID_RECORD_LAST)
@@ -32,27 +35,36 @@ class StreamMetrics:
         for type_ in get_args(SignalType):
             for severity in get_args(Severity):
                 self._signals.labels(type_, severity)
-        for reasons in get_args(RefusalReason):
-            for reason in get_args(reasons):
-                self._invalid.labels(topic, reason)
+        for topic in (steps, diffs):
+            self._events.labels(topic)
+            for reasons in get_args(RefusalReason):
+                for reason in get_args(reasons):
+                    self._invalid.labels(topic, reason)
 
     def count(self, records: int, judgement: Judgement, now: float) -> None:
-        """Add one batch that has been applied at `now` (Unix seconds)."""
+        """Add one batch of steps that has been applied at `now` (Unix seconds)."""
         self._last_batch.set(now)
-        self._events.inc(records)
-        self._ignored.inc(judgement.ignored)
-        for refusal in judgement.refusals:
-            self._invalid.labels(self._topic, refusal.reason).inc()
-            self._invalid_last.labels(self._topic, refusal.reason).set(now)
-        for signal in judgement.signals:
-            self._signals.labels(signal.type, signal.severity).inc()
+        self._count(self._steps, records, judgement, now)
         for ts in judgement.step_times:
             if not is_history(ts, now):
                 self._delay.observe(max(0.0, now - ts))
 
+    def count_diffs(self, records: int, judgement: DiffJudgement, now: float) -> None:
+        """Add one batch of diffs that has been applied at `now` (Unix seconds)."""
+        self._count(self._diffs, records, judgement, now)
+
     def count_expired(self, runs: int) -> None:
         """Add runs whose state was deleted."""
         self._expired.inc(runs)
+
+    def _count(self, topic: str, records: int, judgement: Judgement | DiffJudgement, now: float) -> None:
+        self._events.labels(topic).inc(records)
+        self._ignored.inc(judgement.ignored)
+        for refusal in judgement.refusals:
+            self._invalid.labels(topic, refusal.reason).inc()
+            self._invalid_last.labels(topic, refusal.reason).set(now)
+        for signal in judgement.signals:
+            self._signals.labels(signal.type, signal.severity).inc()
 
     def _counter(self, metric: metrics.Metric) -> Counter:
         return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self._registry)

@@ -1,7 +1,7 @@
 """What is stored of one run: the engine's state, and what people are shown and paged by."""
 
 import math
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -66,7 +66,12 @@ class RunHead(Struct, frozen=True, array_like=True, gc=False):
     latest: Latest = Latest()
 
 
-R = TypeVar("R", RunRecord, RunHead)
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+R = TypeVar("R", bound=_Versioned)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(RunRecord)
@@ -80,22 +85,23 @@ def encode_record(record: RunRecord) -> bytes:
 
 def decode_record(raw: bytes) -> RunRecord:
     """The record that `encode_record` wrote; raises `UnreadableRecord` for anything else."""
-    return _decode(_decoder, raw)
+    return decode_versioned(_decoder, raw, VERSION, "state of a run")
 
 
 def decode_head(raw: bytes) -> RunHead:
     """The head of the record that `encode_record` wrote; raises `UnreadableRecord`."""
-    return _decode(_head_decoder, raw)
+    return decode_versioned(_head_decoder, raw, VERSION, "state of a run")
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[R], raw: bytes) -> R:
+def decode_versioned(decoder: msgspec.msgpack.Decoder[R], raw: bytes, version: int, what: str) -> R:
+    """What was stored at `version`; raises `UnreadableRecord`, which calls it `what`, for anything else."""
     try:
         record = decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableRecord(f"the stored state of a run cannot be read ({error})") from None
-    if record.version != VERSION:
+        raise UnreadableRecord(f"the stored {what} cannot be read ({error})") from None
+    if record.version != version:
         raise UnreadableRecord(
-            f"the stored state of a run is of version {record.version}, this worker reads {VERSION}: "
+            f"the stored {what} is of version {record.version}, this worker reads {version}: "
             "run the worker that wrote it, or start anew with another STREAKLINE_TOPIC_PREFIX"
         )
     return record

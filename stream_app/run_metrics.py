@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from producers import metrics
-from stream_app.judging import RunKey
+from stream_app.exposition import escaped, family
+from stream_app.raw_records import RowKey
 from stream_app.records import RunHead
 from stream_app.settings import PerRunMetrics
 
 # A run that is gone at once takes its last signal along before anything has scraped it.
 LINGER_SECONDS = 300.0
 
-Heads = Iterable[tuple[RunKey, RunHead]]
+Heads = Iterable[tuple[RowKey, RunHead]]
 
 
 class LiveRun(Struct, frozen=True, gc=False):
@@ -49,7 +50,7 @@ def survey(heads: Heads, limit: int, now: float) -> Survey:
     active = ended = replayed = 0
     live = []
     for key, head in heads:
-        run = LiveRun(key.run.decode(), head)
+        run = LiveRun(key.name.decode(), head)
         active += run.is_active
         ended += head.state.has_ended
         replayed += not head.state.has_ended and head.latest.is_replay
@@ -63,11 +64,11 @@ def render(runs: Survey, per_run: PerRunMetrics) -> str:
     """The survey in Prometheus' text format; `per_run` says which metrics with a ``run_id`` are among it."""
     states = ("active", runs.active), ("ended", runs.ended), ("replayed", runs.replayed)
     families = [
-        _family(metrics.RUNS, (f'{{state="{state}"}} {count}\n' for state, count in states)),
-        _family(metrics.HIDDEN_RUNS, [f" {0 if per_run == 'none' else runs.hidden}\n"]),
+        family(metrics.RUNS, (f'{{state="{state}"}} {count}\n' for state, count in states)),
+        family(metrics.HIDDEN_RUNS, [f" {0 if per_run == 'none' else runs.hidden}\n"]),
     ]
     # Ids hold nothing to escape, by contract; here it costs nothing not to rely on that.
-    named = [(run.run_id.translate(_ESCAPES), run) for run in runs.live]
+    named = [(escaped(run.run_id), run) for run in runs.live]
     if per_run == "all":
         families += _run_families(named)
     if per_run != "none":
@@ -91,17 +92,10 @@ class RunMetrics:
 
 _Named = list[tuple[str, LiveRun]]
 
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
-
-def _family(metric: metrics.Metric, samples: Iterable[str]) -> str:
-    head = f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
-    return head + "".join([metric.name + sample for sample in samples])
-
 
 def _run_families(named: _Named) -> Iterator[str]:
-    projects = ((name, run.head.state.project.translate(_ESCAPES)) for name, run in named)
-    yield _family(metrics.RUN_INFO, (f'{{run_id="{name}",project="{project}"}} 1\n' for name, project in projects))
+    projects = ((name, escaped(run.head.state.project)) for name, run in named)
+    yield family(metrics.RUN_INFO, (f'{{run_id="{name}",project="{project}"}} 1\n' for name, project in projects))
     yield _gauge(metrics.RUN_ACTIVE, named, lambda run: int(run.is_active))
     yield _gauge(metrics.RUN_LAST_EVENT, named, lambda run: run.head.latest.event_at)
     yield _gauge(metrics.RUN_LAST_STEP, named, lambda run: _or_none(run.head.state.last_step))
@@ -112,7 +106,7 @@ def _run_families(named: _Named) -> Iterator[str]:
 def _gauge(metric: metrics.RunMetric, named: _Named, value_of: Callable[[LiveRun], float | None]) -> str:
     values = ((name, value_of(run)) for name, run in named)
     # Python's nan and inf are also Prometheus'.
-    return _family(metric, (f'{{run_id="{name}"}} {value!r}\n' for name, value in values if value is not None))
+    return family(metric, (f'{{run_id="{name}"}} {value!r}\n' for name, value in values if value is not None))
 
 
 def _or_none(last_step: int) -> int | None:
@@ -126,5 +120,5 @@ def _signal_families(named: _Named) -> Iterator[str]:
         for type_, by_severity in run.head.latest.marks.items()
         for severity, mark in by_severity.items()
     ]
-    yield _family(metrics.RUN_SIGNAL_LAST, (f"{labels} {mark.at!r}\n" for labels, mark in marks))
-    yield _family(metrics.RUN_SIGNAL_LAST_STEP, (f"{labels} {mark.step}\n" for labels, mark in marks))
+    yield family(metrics.RUN_SIGNAL_LAST, (f"{labels} {mark.at!r}\n" for labels, mark in marks))
+    yield family(metrics.RUN_SIGNAL_LAST_STEP, (f"{labels} {mark.step}\n" for labels, mark in marks))

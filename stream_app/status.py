@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 from producers import metrics
 from producers.status_server import Check
 from stream_app.broker_watch import BrokerWatch
-from stream_app.judging import RawRecord
 from stream_app.lag import Lag, LagTracker
+from stream_app.raw_records import RawRecord
 from stream_app.readiness import Facts, readiness
 
 LOOP_ANSWERS_WITHIN_SECONDS = 5.0

@@ -1,99 +1,72 @@
-"""The agent that owns every run: takes steps in batches, judges them, and loses nothing whenever it is killed.
-
-The order is the promise. Signals and dead letters are acknowledged by the broker before any state that has
-them behind it is written; states are on the changelog before they are in RocksDB; the events are
-acknowledged last. Killed anywhere in between, the events come again: the states that were written ignore
-them, the others make the same signals with the same ids.
-"""
+"""The agent that owns every run: judges the steps topic, and forgets the runs that are over."""
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import faust
-from faust.types import EventT
 
-from producers.codec import encode
 from producers.topics import Topics
-from stream_app.dead_letters import headers_of, value_of
+from stream_app.batches import BatchAgent, die
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.expiry import expired_keys, is_expired
-from stream_app.judging import Judgement, RawRecord, RunKey, judge
+from stream_app.judging import Judgement, judge
 from stream_app.metrics import StreamMetrics
-from stream_app.records import RunHead, encode_record
+from stream_app.raw_records import RawRecord, RowKey
+from stream_app.records import RunHead, RunRecord, decode_head, decode_record, encode_record
 from stream_app.settings import StreamSettings
 from stream_app.status import WorkerStatus
-from stream_app.tables import RunTable
+from stream_app.tables import ReplicatedTable
 
 logger = logging.getLogger("streakline.stream")
 
-BATCH_RECORDS = 1000
-BATCH_WITHIN_SECONDS = 0.02
 
-# sysexits' EX_SOFTWARE: the supervisor starts us again, and the events that were not acknowledged come again.
-EXIT_FAILED = 70
-
-
-class StepsAgent:
-    """Judges the steps topic. `run` is the body of a Faust agent of concurrency 1."""
+class StepsAgent(BatchAgent[Judgement]):
+    """Judges the steps topic. The promise of `BatchAgent` is its own."""
 
     def __init__(
         self,
         *,
         app: faust.App,
         topics: Topics,
-        table: RunTable,
+        table: ReplicatedTable,
         policy: ThresholdPolicy,
         settings: StreamSettings,
         metrics: StreamMetrics,
         status: WorkerStatus,
     ) -> None:
-        self._app = app
-        self._topics = topics
-        self._table = table
+        super().__init__(app=app, topics=topics, source=topics.steps, table=table, status=status)
         self._policy = policy
         self._settings = settings
         self._metrics = metrics
-        self._status = status
-        # One writer: a batch and the deletion of expired runs take turns.
-        self._writing = asyncio.Lock()
 
     async def on_recovered(self) -> None:
         """Hold the flow of records until Faust has set its positions; to be called when the tables are recovered.
 
-        Faust lets the steps flow before it seeks to the committed offsets, and resumes the flow after: which
-        empties the streams' queues. What was read in between is not read again, and lost.
+        Faust lets the records of every topic flow before it seeks to the committed offsets, and resumes the flow
+        after: which empties the streams' queues. What was read in between is not read again, and lost.
         """
         self._app.consumer.stop_flow()
         self._status.recovered()
-        logger.info("states recovered, judging %s", self._topics.steps)
+        logger.info("states recovered, judging %s and %s", self._topics.steps, self._topics.diffs)
 
-    async def run(self, stream: faust.StreamT[bytes]) -> None:
-        """Take batches for as long as the worker lives; any failure ends the process with nothing acknowledged."""
-        # It gives events, though its annotation says values; only the concrete class has it.
-        events = cast("faust.Stream[EventT[bytes]]", stream)
-        # noack_take turns acknowledging by itself off, and when it ends back to what it was: on SIGTERM, a moment
-        # before the stream ends, every record still in its queue would be acknowledged and lost.
-        events.enable_acks = False
-        batches = events.noack_take(BATCH_RECORDS, within=BATCH_WITHIN_SECONDS)
-        try:
-            async for batch in batches:
-                async with self._writing:
-                    await self._apply(batch)
-        except Exception:
-            logger.critical("a batch could not be applied", exc_info=True)
-            _die()
+    def judge(self, records: Sequence[RawRecord]) -> Judgement:
+        """What a batch of steps comes to. Raises `UnreadableRecord`."""
+        return judge(records, self._load, self._policy, time.time())
 
-    def runs(self) -> Iterable[tuple[RunKey, RunHead]]:
+    def rows_of(self, judged: Judgement) -> Mapping[RowKey, bytes]:
+        """The runs that the batch changed."""
+        return {key: encode_record(run) for key, run in judged.runs.items()}
+
+    def applied(self, records: Sequence[RawRecord], judged: Judgement) -> None:
+        """Take note of a batch, for lag, readiness and counters."""
+        self._status.applied(records)
+        self._metrics.count(len(records), judged, time.time())
+
+    def runs(self) -> Iterable[tuple[RowKey, RunHead]]:
         """Every run this worker judges; none while the tables are being recovered. For any thread."""
-        generation = self._status.recovered_generation
-        if generation is None:
-            return []
-        heads = list(self._table.heads())
-        return heads if generation == self._status.recovered_generation else []
+        return self.rows(decode_head)
 
     async def delete_expired(self) -> None:
         """Delete the states of runs that ended or fell silent long ago."""
@@ -103,7 +76,7 @@ class StepsAgent:
             return
         try:
             # Reading every state takes a while at 10,000 runs, and the event loop has steps to judge.
-            keys = await asyncio.to_thread(expired_keys, self._table.heads(), self._settings, time.time())
+            keys = await asyncio.to_thread(expired_keys, self._heads(), self._settings, time.time())
             if not keys:
                 return
             async with self._writing:
@@ -111,63 +84,18 @@ class StepsAgent:
                     return
                 # Read again: a batch may have revived a run meanwhile.
                 now = time.time()
-                heads = {key: self._table.load_head(key) for key in keys}
-                gone = [key for key, head in heads.items() if head and is_expired(head, self._settings, now)]
-                if await self._write(dict.fromkeys(gone), generation):
+                heads = {key: decode_head(raw) for key in keys if (raw := self._table.load(key)) is not None}
+                gone = [key for key, head in heads.items() if is_expired(head, self._settings, now)]
+                if await self.write(dict.fromkeys(gone), generation):
                     self._metrics.count_expired(len(gone))
         except Exception:
             logger.critical("expired runs could not be deleted", exc_info=True)
-            _die()
+            die()
 
-    async def _apply(self, batch: Sequence[EventT[bytes]]) -> None:
-        # What was taken before a rebalance will be delivered again, here or to another worker.
-        generation = self._app.consumer_generation_id
-        events = [event for event in batch if event.message.generation_id == generation]
-        records = [_record(event) for event in events]
-        judgement = judge(records, self._table.load, self._policy, time.time())
-        await self._publish(judgement)
-        if generation != self._app.consumer_generation_id:
-            return
-        values = {key: encode_record(run) for key, run in judgement.runs.items()}
-        if not await self._write(values, generation):
-            return
-        for event in events:
-            event.ack()
-        self._status.applied(records)
-        self._metrics.count(len(records), judgement, time.time())
+    def _heads(self) -> Iterator[tuple[RowKey, RunHead]]:
+        for key, raw in self._table.rows():
+            yield key, decode_head(raw)
 
-    async def _publish(self, judgement: Judgement) -> None:
-        """Send signals and dead letters, and wait until the broker has them all."""
-        send = self._app.producer.send
-        signals, dead_letters, source = self._topics.signals, self._topics.dead_letters, self._topics.steps
-        acknowledgements = [
-            await send(signals, signal.run_id.encode(), encode(signal), None, None, None)
-            for signal in judgement.signals
-        ] + [
-            await send(dead_letters, refusal.record.key, value_of(refusal), None, None, headers_of(refusal, source))
-            for refusal in judgement.refusals
-        ]
-        await asyncio.gather(*acknowledgements)
-        for signal in judgement.signals:
-            logger.info("%s %s at step %d of %s", signal.severity, signal.type, signal.step, signal.run_id)
-        if judgement.refusals:
-            logger.warning("%d records went to %s", len(judgement.refusals), dead_letters)
-
-    async def _write(self, values: Mapping[RunKey, bytes | None], generation: int) -> bool:
-        """Make `values` durable; False, with RocksDB untouched, where a rebalance came between."""
-        offsets = await self._table.replicate(values)
-        if generation != self._app.consumer_generation_id:
-            return False
-        self._table.store(values, offsets)
-        return True
-
-
-def _record(event: EventT[bytes]) -> RawRecord:
-    message = event.message
-    return RawRecord(message.partition, message.offset, message.key, message.value, message.timestamp)
-
-
-def _die() -> NoReturn:
-    """End at once: whatever was not acknowledged comes again, to us or to another worker."""
-    logging.shutdown()
-    os._exit(EXIT_FAILED)
+    def _load(self, key: RowKey) -> RunRecord | None:
+        raw = self._table.load(key)
+        return None if raw is None else decode_record(raw)

@@ -46,11 +46,16 @@ class Worker:
         }
         self.process: subprocess.Popen[bytes] = spawn([sys.executable, *program], log=self.log, environ=environ)
 
+    def exposed(self) -> str:
+        """All of its metrics, as Prometheus gets them. Raises OSError where it does not answer."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as response:
+            text: str = response.read().decode()
+            return text
+
     def counter(self, name: str, **labels: str) -> float:
         """The value of one of its counters, 0 where it has none yet or does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as response:
-                text = response.read().decode()
+            text = self.exposed()
         except OSError:
             return 0.0
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]

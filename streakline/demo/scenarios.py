@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from producers.events import SignalType
+from producers.events import DetectorType
 
 SEED = 0
 GROWTH = 1.5
@@ -18,11 +18,11 @@ class Scenario(Struct, frozen=True, kw_only=True):
     name: str
     story: str
     steps: int
-    expected: tuple[SignalType, ...] = ()
+    expected: tuple[DetectorType, ...] = ()
     """each of them has to fire"""
-    forbidden: tuple[SignalType, ...]
+    forbidden: tuple[DetectorType, ...]
     """none of them may; the others may or may not"""
-    early_stop: tuple[SignalType, ...] = ()
+    early_stop: tuple[DetectorType, ...] = ()
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd: with a momentum of 0.98"""
@@ -62,7 +62,7 @@ SCENARIOS = (
         name="healthy",
         story="a transformer that learns a river station's log; nothing goes wrong",
         steps=300,
-        forbidden=get_args(SignalType),
+        forbidden=get_args(DetectorType),
         peak_rate=3e-3,
         final_rate=0.1,
         decay_steps=300,

@@ -4,7 +4,7 @@ import math
 
 from msgspec import Struct
 
-from producers.events import Severity, SignalType, StepEvent
+from producers.events import DetectorType, Severity, StepEvent
 from stream_app.engine.state import Streaks
 from stream_app.engine.thresholds import Thresholds
 
@@ -27,7 +27,7 @@ class Reading(Struct, frozen=True):
 class Finding(Struct, frozen=True):
     """What one detector found; a signal unless it is cooling down."""
 
-    type: SignalType
+    type: DetectorType
     severity: Severity
     metric: str
     value: float
@@ -44,7 +44,7 @@ def maximum_gradient_norm(event: StepEvent) -> float | None:
     return max(finite, default=None)
 
 
-def dead_finding(type_: SignalType, streaks: Streaks, reading: Reading, thresholds: Thresholds) -> Finding | None:
+def dead_finding(type_: DetectorType, streaks: Streaks, reading: Reading, thresholds: Thresholds) -> Finding | None:
     """A warning that names every layer whose streak has reached the dead streak, longest first."""
     dead = [(layer, streak) for layer, streak in streaks.items() if streak >= thresholds.dead_streak]
     if not dead:

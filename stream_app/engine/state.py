@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from producers.events import DEFAULT_PROJECT, LayerKind, Severity, SignalType
+from producers.events import DEFAULT_PROJECT, DetectorType, LayerKind, Severity
 
 Streaks = dict[str, int]
 """layer → consecutive counted events below the dead norm; never changed in place"""
@@ -23,7 +23,7 @@ class RunState(Struct, frozen=True, kw_only=True, array_like=True):
     last_step: int = -1
     has_ended: bool = False
     project: str = DEFAULT_PROJECT
-    early_stop: tuple[SignalType, ...] = ()
+    early_stop: tuple[DetectorType, ...] = ()
     layer_kinds: dict[str, LayerKind] | None = None
     losses: tuple[float, ...] = ()
     """the last finite losses, oldest first"""
@@ -31,7 +31,7 @@ class RunState(Struct, frozen=True, kw_only=True, array_like=True):
     """the last finite maximum gradient norms, oldest first"""
     attention_streaks: Streaks = {}
     other_streaks: Streaks = {}
-    emissions: dict[SignalType, Emission] = {}
+    emissions: dict[DetectorType, Emission] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

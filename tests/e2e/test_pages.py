@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from producers.codec import encode
+from producers.events import CategoryScore, DiffCompleted
 from producers.metrics import CATEGORY_DELTA
 from producers.status_server import StatusServer
+from producers.topics import topic_names
 from streakline.alerting import find_binaries
 from streakline.demo.recordings import FOLDER as RECORDINGS
 from tests.commands import settings_environ, streakline
 from tests.dashboards import questions
 from tests.live_runs import alerts, interleaved, live_run, one_step, signals
-from tests.publishing import publish, signals_on
+from tests.publishing import publish, publish_to, signals_on
 from tests.running_stack import TOPICS, Alert, Running, running
 from tests.workload import Fate, Published
 
@@ -79,6 +82,20 @@ def test_every_signal_reaches_its_receiver_once(it: Running) -> None:
     assert it.stack.alerting.receiver.heartbeats > 0
 
 
+def one_diff(run_id: str, seconds_ago: float) -> Published:
+    """The scores of a run of the default project that completed so long ago."""
+    event = DiffCompleted(
+        run_id=run_id,
+        ts=time.time() - seconds_ago,
+        diff_id=f"{int(seconds_ago):016x}",
+        base_sha="ab" * 8,
+        ft_sha="cd" * 8,
+        probes_sha="ef" * 8,
+        categories=(CategoryScore(category="math", score=0.75, n=100, standard_error=0.04),),
+    )
+    return Published(event.project.encode(), encode(event))
+
+
 def test_every_dashboard_panel_has_data(it: Running) -> None:
     """One run that has everything: a plateau, a spike, a loss that is not finite."""
     steps = [one_step("e2e/all", loss=1.0, step=step) for step in range(25)]
@@ -87,6 +104,7 @@ def test_every_dashboard_panel_has_data(it: Running) -> None:
     spike = one_step("e2e/all", loss=1.5, step=25)
     spike = Published(spike.key, spike.value.replace(b'"maxGrad":1.0', b'"maxGrad":10.0'))
     publish(it.stack.kafka, TOPICS, [spike, one_step("e2e/all", step=26), Published(b"e2e/all", b"rubbish")])
+    publish_to(it.stack.kafka, topic_names(TOPICS).diffs, [one_diff("e2e/before", 20.0), one_diff("e2e/all", 10.0)])
     silent = {
         (question.dashboard, question.panel, question.expression)
         for question in questions("e2e/all", {"__rate_interval": "20s", "__range": "1h"})

@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 from producers.kafka import KafkaSettings, producer_config
 from producers.topics import TopicSettings, topic_names
 from stream_app.dead_letters import headers_of, value_of
-from stream_app.judging import RawRecord, Refusal
+from stream_app.raw_records import RawRecord, Refusal
 from tests.commands import settings_environ, streakline
 
 HOSTILE = b'{"run_id": "\x1b]0;owned\x07[red]' + b"x" * 100 + b"\xff"

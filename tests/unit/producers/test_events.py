@@ -6,7 +6,7 @@ import pytest
 
 from producers.codec import decode, decode_signal, encode
 from producers.events import Event, RunCompleted, RunFailed, RunStarted, Signal, StepEvent
-from producers.examples import EVENT_NAMES, VALID, EventName
+from producers.examples import EVENT_NAMES, REGRESSED, VALID, EventName
 
 INF = math.inf
 
@@ -60,15 +60,23 @@ def test_every_number_of_a_signal_may_be_spelled() -> None:
     assert encode(signal) == wire
 
 
-def test_a_signal_leaves_nothing_out() -> None:
+def test_a_signal_about_a_step_leaves_out_nothing_but_the_regression() -> None:
     signal = VALID["signal"]
     assert isinstance(signal, Signal)
     assert set(signal.__struct_fields__) == {
         *("signal_id", "run_id", "project", "attempt", "step", "ts", "type", "severity", "metric", "value"),
-        *("threshold", "layers", "epoch", "message", "action"),
+        *("threshold", "layers", "epoch", "message", "action", "regression"),
     }
-    for field in signal.__struct_fields__:
+    for field in {*signal.__struct_fields__} - {"regression"}:
         assert b'"%s":' % field.encode() in encode(signal)
+
+
+def test_a_regression_is_only_in_a_signal_about_a_checkpoint() -> None:
+    assert b'"regression"' not in encode(VALID["signal"])
+    assert REGRESSED.regression is not None
+    for field in REGRESSED.regression.__struct_fields__:
+        assert b'"%s":' % field.encode() in encode(REGRESSED)
+    assert decode_signal(encode(REGRESSED)) == REGRESSED
 
 
 @pytest.mark.parametrize("name", EVENT_NAMES)

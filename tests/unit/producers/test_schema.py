@@ -6,15 +6,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from producers.codec import MalformedEvent, decode, decode_signal
-from producers.examples import EVENT_NAMES, INVALID, VALID, EventName, InvalidExample
+from producers.codec import MalformedEvent
+from producers.examples import EVENT_NAMES, INVALID, REGRESSED, VALID, EventName, InvalidExample
 from producers.schema import SHIPPED, schema_files, schema_of, write_schemas
+from tests.contract import read
 
 EXAMPLES = [(event, example) for event in EVENT_NAMES for example in INVALID[event]]
-
-
-def read(event: EventName, raw: bytes) -> object:
-    return decode_signal(raw) if event == "signal" else decode(raw)
 
 
 def test_the_shipped_files_are_what_the_structs_give() -> None:
@@ -34,6 +31,12 @@ def test_the_valid_example_is_valid_for_both(event: EventName) -> None:
     Draft202012Validator(schema_of(event)).validate(json.loads(text))
     # A NaN does not equal itself; its spelling does.
     assert repr(read(event, text.encode())) == repr(VALID[event])
+
+
+def test_so_is_a_signal_about_a_checkpoint() -> None:
+    text = (SHIPPED / "signal.regressed.json").read_text()
+    Draft202012Validator(schema_of("signal")).validate(json.loads(text))
+    assert read("signal", text.encode()) == REGRESSED
 
 
 @pytest.mark.parametrize(("event", "example"), EXAMPLES)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from producers.codec import MalformedEvent, decode, decode_signal, encode
+from producers.codec import MalformedEvent, encode
 from producers.examples import EVENT_NAMES, VALID, EventName
 from producers.schema import schema_of
+from tests.contract import read
 
 MAX_INTEGER = 2**63 - 1
 
@@ -31,7 +32,7 @@ VALUES: tuple[Any, ...] = (
 def is_decoded(event: EventName, value: object) -> bool:
     raw = json.dumps(value).encode()
     try:
-        decoded = decode_signal(raw) if event == "signal" else decode(raw)
+        decoded = read(event, raw)
     except MalformedEvent:
         return False
     return isinstance(decoded, type(VALID[event]))

@@ -11,11 +11,12 @@ def test_names_have_the_prefix_and_the_changelog_is_faust_own() -> None:
     assert names.steps == "team-a.steps"
     assert names.dead_letters == "team-a.dead-letters"
     assert names.state_changelog == f"{stream_app_id(settings)}-runs-changelog"
+    assert names.projects_changelog == f"{stream_app_id(settings)}-projects-changelog"
 
 
 def test_nothing_is_left_to_the_brokers_defaults() -> None:
     specs = {spec.topic: spec for spec in topic_specs(TopicSettings(partitions=6, replication=3))}
-    assert len(specs) == 5
+    assert len(specs) == 7
     configs = {name: spec.config or {} for name, spec in specs.items()}
     assert {spec.num_partitions for spec in specs.values()} == {6}
     assert {spec.replication_factor for spec in specs.values()} == {3}
@@ -24,6 +25,7 @@ def test_nothing_is_left_to_the_brokers_defaults() -> None:
         assert config["min.insync.replicas"] == "2"
         assert config["cleanup.policy"] == "compact" or "retention.ms" in config
     assert configs["streakline.stream-runs-changelog"]["cleanup.policy"] == "compact"
+    assert configs["streakline.stream-projects-changelog"]["cleanup.policy"] == "compact"
     assert configs["streakline.steps"]["retention.ms"] == "604800000"  # seven days
     assert "retention.ms" not in configs["streakline.stream-runs-changelog"]
 

@@ -1,7 +1,7 @@
 """A dead letter says what, why and whence, and is never too large to send."""
 
 from stream_app.dead_letters import MAX_VALUE_BYTES, headers_of, value_of
-from stream_app.judging import RawRecord, Refusal
+from stream_app.raw_records import RawRecord, Refusal
 
 
 def test_headers_tell_why_and_whence() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from stream_app.expiry import expired_keys, is_expired
-from stream_app.judging import RunKey
+from stream_app.raw_records import RowKey
 from stream_app.records import VERSION, RunHead, StateHead
 from stream_app.settings import StreamSettings
 
@@ -25,4 +25,4 @@ def test_age_and_end_decide(*, has_ended: bool, age_seconds: float, expired: boo
 
 def test_only_the_expired_are_named() -> None:
     old, new = (head(has_ended=True, seen_at=seen_at) for seen_at in (0.0, 950.0))
-    assert expired_keys([(RunKey(0, b"old"), old), (RunKey(1, b"new"), new)], SETTINGS, 1000.0) == [RunKey(0, b"old")]
+    assert expired_keys([(RowKey(0, b"old"), old), (RowKey(1, b"new"), new)], SETTINGS, 1000.0) == [RowKey(0, b"old")]

@@ -13,7 +13,8 @@ from producers.events import RunCompleted, RunStarted, Signal, StepEvent, Traine
 from stream_app.engine.replay import signals_of, steps
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
-from stream_app.judging import Judgement, RawRecord, RunKey, judge
+from stream_app.judging import Judgement, judge
+from stream_app.raw_records import RawRecord, RowKey
 from stream_app.records import VERSION, RunRecord, UnreadableRecord
 
 POLICY = ThresholdPolicy()
@@ -30,7 +31,7 @@ def judge_alone(*records: RawRecord) -> Judgement:
 
 
 def judge_in_batches(records: Sequence[RawRecord], cuts: Sequence[int]) -> list[Signal]:
-    runs: dict[RunKey, RunRecord] = {}
+    runs: dict[RowKey, RunRecord] = {}
     signals: list[Signal] = []
     edges = [0, *sorted(cuts), len(records)]
     for start, end in pairwise(edges):
@@ -86,7 +87,7 @@ def test_what_is_no_event_of_its_run_is_refused_with_a_reason(
 
 
 def test_a_hostile_key_is_never_looked_up() -> None:
-    def load(key: RunKey) -> RunRecord:
+    def load(key: RowKey) -> RunRecord:
         raise AssertionError(key)
 
     hostile = RawRecord(0, 0, b"__faust\0offset__", encode(steps(loss=[1.0])[0]), NOW)
@@ -108,8 +109,8 @@ def test_an_event_that_the_engine_cannot_take_is_refused_and_the_others_go_on() 
 
 
 def test_a_stored_state_that_cannot_be_read_stops_the_batch() -> None:
-    def load(key: RunKey) -> RunRecord:
-        raise UnreadableRecord(key.run.decode())
+    def load(key: RowKey) -> RunRecord:
+        raise UnreadableRecord(key.name.decode())
 
     with pytest.raises(UnreadableRecord):
         judge([record(steps(loss=[1.0])[0])], load, POLICY, NOW)
@@ -133,7 +134,7 @@ def test_the_end_of_a_run_is_in_band() -> None:
 def test_every_partition_has_its_own_states() -> None:
     step = steps(loss=[1.0])[0]
     here, there = record(step), msgspec.structs.replace(record(step), partition=1)
-    assert set(judge_alone(here, there).runs) == {RunKey(0, b"run"), RunKey(1, b"run")}
+    assert set(judge_alone(here, there).runs) == {RowKey(0, b"run"), RowKey(1, b"run")}
 
 
 def test_the_times_of_counted_steps_are_given_and_no_others() -> None:

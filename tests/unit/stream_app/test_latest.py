@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from producers.codec import encode
 from producers.events import RunCompleted, RunStarted, StepEvent, TrainerEvent
 from stream_app.engine.thresholds import ThresholdPolicy
-from stream_app.judging import RawRecord, RunKey, judge
+from stream_app.judging import judge
 from stream_app.latest import REPLAY_SECONDS
+from stream_app.raw_records import RawRecord, RowKey
 from stream_app.records import Latest, Mark, RunRecord
 
 NOW = 1e9
-KEY = RunKey(0, b"run")
+KEY = RowKey(0, b"run")
 NAN = float("nan")
 
 
@@ -23,7 +24,7 @@ def step(
 
 def after(*batches: Sequence[TrainerEvent], now: float = NOW, published_at: float | None = None) -> Latest:
     """Batches a second apart, the last one at `now`."""
-    runs: dict[RunKey, RunRecord] = {}
+    runs: dict[RowKey, RunRecord] = {}
     for index, batch in enumerate(batches):
         moment = now - (len(batches) - 1 - index)
         published = moment if published_at is None else published_at

@@ -5,9 +5,10 @@ from prometheus_client import CollectorRegistry
 from producers.codec import encode
 from stream_app.engine.replay import steps
 from stream_app.engine.thresholds import ThresholdPolicy
-from stream_app.judging import RawRecord, judge
+from stream_app.judging import judge
 from stream_app.latest import REPLAY_SECONDS
 from stream_app.metrics import StreamMetrics
+from stream_app.raw_records import RawRecord
 
 NOW = 10.0
 
@@ -16,7 +17,9 @@ def test_a_batch_is_counted() -> None:
     nan = encode(steps(loss=[float("nan")])[0])
     records = [RawRecord(0, i, b"run", value, NOW) for i, value in enumerate([nan, nan, b"rubbish"])]
     registry = CollectorRegistry()
-    StreamMetrics("steps", registry).count(len(records), judge(records, lambda _: None, ThresholdPolicy(), NOW), NOW)
+    StreamMetrics("steps", "diffs", registry).count(
+        len(records), judge(records, lambda _: None, ThresholdPolicy(), NOW), NOW
+    )
     value = registry.get_sample_value
     assert value("streakline_events_total", {"topic": "steps"}) == 3
     assert value("streakline_ignored_events_total") == 1
@@ -33,7 +36,7 @@ def test_a_batch_is_counted() -> None:
 def test_a_replay_is_no_delay_and_a_clock_that_is_ahead_no_negative_one() -> None:
     records = [RawRecord(0, i, b"run", encode(step), NOW) for i, step in enumerate(steps(loss=[1.0, 2.0]))]
     registry = CollectorRegistry()
-    metrics = StreamMetrics("steps", registry)
+    metrics = StreamMetrics("steps", "diffs", registry)
     judgement = judge(records, lambda _: None, ThresholdPolicy(), NOW)
     metrics.count(2, judgement, REPLAY_SECONDS + 0.5)
     assert registry.get_sample_value("streakline_event_delay_seconds_count") == 1
@@ -43,8 +46,11 @@ def test_a_replay_is_no_delay_and_a_clock_that_is_ahead_no_negative_one() -> Non
 
 def test_every_counter_is_there_from_the_start() -> None:
     registry = CollectorRegistry()
-    StreamMetrics("steps", registry)
+    StreamMetrics("steps", "diffs", registry)
     value = registry.get_sample_value
     assert value("streakline_signals_total", {"type": "loss_plateau", "severity": "info"}) == 0
-    for reason in ("too_large", "not_json", "invalid", "wrong_key", "failed"):
-        assert value("streakline_invalid_records_total", {"topic": "steps", "reason": reason}) == 0
+    assert value("streakline_signals_total", {"type": "category_regressed", "severity": "warning"}) == 0
+    for topic in ("steps", "diffs"):
+        assert value("streakline_events_total", {"topic": topic}) == 0
+        for reason in ("too_large", "not_json", "invalid", "wrong_key", "failed"):
+            assert value("streakline_invalid_records_total", {"topic": topic, "reason": reason}) == 0

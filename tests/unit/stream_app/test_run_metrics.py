@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from producers.metrics import METRICS, RunMetric
-from stream_app.judging import RunKey
+from stream_app.raw_records import RowKey
 from stream_app.records import VERSION, Latest, Mark, RunHead, StateHead
 from stream_app.run_metrics import LINGER_SECONDS, RunMetrics, survey
 from stream_app.settings import PerRunMetrics
@@ -20,12 +20,12 @@ MARKED = Latest(
 
 def run(
     name: str, *, has_ended: bool = False, is_replay: bool = False, seen_at: float = NOW, latest: Latest | None = None
-) -> tuple[RunKey, RunHead]:
+) -> tuple[RowKey, RunHead]:
     latest = latest or Latest(event_at=seen_at, is_replay=is_replay)
-    return RunKey(0, name.encode()), RunHead(VERSION, StateHead(0, 6, has_ended, "vision"), seen_at, latest)
+    return RowKey(0, name.encode()), RunHead(VERSION, StateHead(0, 6, has_ended, "vision"), seen_at, latest)
 
 
-def scraped(runs: list[tuple[RunKey, RunHead]], per_run: PerRunMetrics = "all", limit: int = 100) -> dict[str, float]:
+def scraped(runs: list[tuple[RowKey, RunHead]], per_run: PerRunMetrics = "all", limit: int = 100) -> dict[str, float]:
     """Sample → value, as Prometheus would read it."""
     families = text_string_to_metric_families(RunMetrics(lambda: runs, per_run, limit)())
     return {
@@ -104,7 +104,7 @@ def test_no_more_runs_than_the_limit_and_those_that_changed_last() -> None:
 def test_a_project_cannot_break_out_of_its_label() -> None:
     """The contract refuses it long before; the renderer does not rely on that."""
     head = RunHead(VERSION, StateHead(0, 6, False, 'p"} 1\nstreakline_run_loss{run_id="x'), time.time())
-    values = scraped([(RunKey(0, b"a"), head)])
+    values = scraped([(RowKey(0, b"a"), head)])
     assert not any("'x'" in name for name in values)
 
 
