@@ -1,0 +1,192 @@
+"""Writes the lake: whole files or none, and the same bytes for the same rows."""
+
+import io
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec import Struct
+from pyarrow import fs
+
+from workers.errors import TransientDiffError
+from workers.lake.paths import COMPACT_PREFIX, TEMPORARY_SUFFIX, file_path, folder, is_visible, locate
+from workers.lake.schemas import rows_to_table, with_common
+from workers.lake.tables import TABLES, Common, LowConfidenceRow
+
+FEATURES = "sae_feature_diff"
+LAYER_OF_A_DIFF = ("run_id", "diff_id", "layer")
+"""a row group of `sae_feature_diff`"""
+WITHOUT_FOLDERS = frozenset({"s3", "gcs", "abfs"})
+"""file systems in which a folder is but a part of a name"""
+
+
+class Lake:
+    """The tables under `root`, a folder or a URI that pyarrow knows. Holds nothing open; any process may have its own.
+
+    Every method raises `TransientDiffError` where the storage fails.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Raises ValueError where `root` is neither."""
+        with _unavailable(root):
+            self._location = locate(root)
+
+    def write(self, table: str, data: pa.Table | Sequence[Struct], common: Common) -> str:
+        """Store all that a diff says in `table`, in place of what it said before; gives the file's path.
+
+        `data` has the columns of the table's row struct, or is rows of it; it may be empty. Write `runs` last: until
+        then no view shows the diff. Raises ValueError for rows that are not the table's.
+        """
+        rows = data if isinstance(data, pa.Table) else rows_to_table(data, TABLES[table])
+        whole = with_common(rows, table, common)
+        if table == FEATURES:
+            whole = whole.take(pc.sort_indices(whole, [("layer", "ascending"), ("feature", "ascending")]))
+        path = file_path(table, project=common.project, dt=common.dt, run_id=common.run_id, diff_id=common.diff_id)
+        return self.write_bytes(path, serialise(table, whole))
+
+    def write_bytes(self, relative_path: str, data: bytes) -> str:
+        """Store `data` at `relative_path` below the root, whole or not at all; gives the full path.
+
+        Raises ValueError for a path that leads out of the root.
+        """
+        relative = PurePosixPath(relative_path)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+            raise ValueError(f"{relative_path!r} is not a path below the lake's root; name a file inside it.")
+        path = self._location.path(str(relative))
+        with _unavailable(path):
+            if self._location.is_local:
+                replace(Path(path), data)
+            else:
+                _put(self._location.filesystem, path, data)
+        return path
+
+    def has_run(self, *, project: str, day: str, run_id: str, diff_id: str) -> bool:
+        """Whether this diff's row is in `runs`, which makes it whole."""
+        own = self._location.path(file_path("runs", project=project, dt=day, run_id=run_id, diff_id=diff_id))
+        with _unavailable(own):
+            if self._holds(own, run_id, diff_id):
+                return True
+            selector = fs.FileSelector(
+                self._location.path(folder("runs", project=project, dt=day)), allow_not_found=True
+            )
+            compacted = (
+                info.path
+                for info in self._location.filesystem.get_file_info(selector)
+                if is_visible(info.base_name) and info.base_name.startswith(COMPACT_PREFIX)
+            )
+            return any(self._holds(path, run_id, diff_id) for path in compacted)
+
+    def _holds(self, path: str, run_id: str, diff_id: str) -> bool:
+        try:
+            with self._location.filesystem.open_input_file(path) as file:
+                keys = pq.ParquetFile(file).read(columns=["run_id", "diff_id"]).to_pylist()
+        except FileNotFoundError:
+            return False
+        return {"run_id": run_id, "diff_id": diff_id} in keys
+
+
+def low_confidence_jsonl(rows: Sequence[LowConfidenceRow]) -> bytes:
+    """`rows` as a dataset to train on: a JSON object a line, with the right answer as its `completion`."""
+    lines = []
+    for row in rows:
+        rest = msgspec.structs.asdict(row)
+        line = {"prompt": rest.pop("prompt"), "completion": rest.pop("answer"), **rest}
+        lines.append(msgspec.json.encode(line) + b"\n")
+    return b"".join(lines)
+
+
+def serialise(table: str, data: pa.Table, metadata: Mapping[str, str] | None = None) -> bytes:
+    """`data` as the bytes of a Parquet file of `table`, with `metadata` beside it; equal for equal rows.
+
+    `sae_feature_diff` gets a row group for each stretch of rows of one layer, and its floats byte-stream split, which
+    takes half the room of a dictionary of values that hardly repeat. Raises ValueError for a null where none may be.
+    """
+    # Chunks and metadata that came along would show in the bytes.
+    data = data.combine_chunks().replace_schema_metadata(dict(metadata) if metadata else None)
+    floats = [field.name for field in data.schema if table == FEATURES and pa.types.is_floating(field.type)]
+    others: list[str] | bool = [name for name in data.column_names if name not in floats] if floats else True
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(
+        buffer, data.schema, compression="zstd", use_dictionary=others, use_byte_stream_split=floats or False
+    ) as writer:
+        if table == FEATURES:
+            for start, stop in _stretches(data):
+                writer.write_table(data.slice(start, stop - start), row_group_size=stop - start)
+        else:
+            writer.write_table(data)
+    return buffer.getvalue()
+
+
+def _stretches(data: pa.Table) -> Iterator[tuple[int, int]]:
+    """[start, stop) of each run of rows of the same layer of the same diff."""
+    if data.num_rows == 0:
+        return
+    keys = [data[name].combine_chunks() for name in LAYER_OF_A_DIFF]
+    differs = [pc.not_equal(key.slice(1), key.slice(0, data.num_rows - 1)) for key in keys]
+    starts = pc.indices_nonzero(pc.or_(pc.or_(differs[0], differs[1]), differs[2])).to_pylist()
+    bounds = [0, *(start + 1 for start in starts), data.num_rows]
+    yield from pairwise(bounds)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Make the local file `path` hold `data`, durably; whoever opens it meanwhile sees the old one, or none.
+
+    A crash leaves at most a hidden temporary file beside it, which `compact` clears away. Raises OSError.
+    """
+    _make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - named as in the contract, and by the tests that make it fail
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make `path` durably: after a power cut, a diff's `runs` must not be there without the folders of its tables."""
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+    """One put: an object store shows an object only once it is whole."""
+    if filesystem.type_name not in WITHOUT_FOLDERS:
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def _unavailable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientDiffError(
+            "unavailable",
+            f"The lake cannot be used at {path}: {error}. Check that the disk has room, that this user may write "
+            "there, and that the storage answers; the diff is then made again.",
+        ) from error
