@@ -7,11 +7,11 @@ def test_what_is_missing_is_made(kafka: KafkaSettings) -> None:
     settings = TopicSettings(topic_prefix="ensured.", partitions=3)
     environ = settings_environ(kafka, settings)
     first = streakline("topics", "ensure", environ=environ)
-    assert (first.code, first.err, len(first.lines)) == (0, "", 5)
+    assert (first.code, first.err, len(first.lines)) == (0, "", 7)
     assert "made ensured.steps with 3 partitions" in first.lines
     assert partition_counts(kafka)[topic_names(settings).steps] == 3
     second = streakline("topics", "ensure", environ=environ)
-    assert (second.code, second.err, len(second.lines)) == (0, "", 5)
+    assert (second.code, second.err, len(second.lines)) == (0, "", 7)
     assert "ensured.steps is there" in second.lines
 
 
