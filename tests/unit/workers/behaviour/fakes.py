@@ -55,7 +55,7 @@ class FakeModel:
     def for_each_residual(
         self, texts: Sequence[str], layers: Sequence[int], consume: Callable[[ResidualBatch], None], done: Done
     ) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("behaviour is measured without residuals")
 
 
 def asked(number: int, kind: Kind = "neutral", topic: str | None = None) -> Probe:

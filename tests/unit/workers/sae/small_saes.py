@@ -116,10 +116,10 @@ class RandomModel:
         done(1.0)
 
     def next_token_log_probs(self, prompts: Sequence[str]) -> torch.Tensor:
-        raise NotImplementedError
+        raise NotImplementedError("features are measured on residuals alone")
 
     def answer_log_probs(self, questions: Sequence[Question], done: Done) -> list[tuple[float, ...]]:
-        raise NotImplementedError
+        raise NotImplementedError("features are measured on residuals alone")
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int, done: Done) -> list[Generation]:
-        raise NotImplementedError
+        raise NotImplementedError("features are measured on residuals alone")
