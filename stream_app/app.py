@@ -114,6 +114,8 @@ def make_app(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettin
         topic_partitions=topics.partitions,
         topic_replication_factor=topics.replication,
         topic_disable_leader=True,
+        # Faust empties a standby's queue each time the flow resumes: it would take over with a state of gaps.
+        table_standby_replicas=0,
         processing_guarantee="at_least_once",
         broker_commit_interval=1.0,
         broker_session_timeout=settings.session_timeout_seconds,

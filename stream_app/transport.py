@@ -1,4 +1,8 @@
-"""Faust's Kafka transport with two changes: it does not wait 1.5 s for a fetch, and it gets along with Tansu."""
+"""Faust's Kafka transport with three changes.
+
+It does not wait 1.5 s for a fetch, it finds the start of a partition that nothing was committed for, and it gets
+along with Tansu.
+"""
 
 import ssl
 from collections.abc import Mapping
@@ -6,6 +10,7 @@ from typing import Any, ClassVar
 
 import aiokafka
 import faust
+from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -22,6 +27,22 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # a record arrives (Tansu) then takes half of that to deliver it.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition to its committed offset, or to its first record where there is none.
+
+        aiokafka leaves a partition without one where it is. Faust fetches records while its flow is stopped, drops
+        them, and relies on this to have them again: they were never judged, and the next commit went past them.
+        """
+        committed = await super().seek_to_committed()
+        unread = [tp for tp, offset in committed.items() if not offset and not self._is_changelog(tp)]
+        if unread:
+            await self.call_thread(self._ensure_consumer().seek_to_beginning, *unread)
+        return committed
+
+    def _is_changelog(self, partition: TopicPartition) -> bool:
+        # Their positions are what recovery has set.
+        return partition.topic in self.app.tables.changelog_topics
 
 
 class _TansuConsumerThread(_ConsumerThread):

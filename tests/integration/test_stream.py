@@ -80,6 +80,42 @@ def test_workers_that_end_mid_stream_lose_and_add_nothing(
         wait_until(lambda: by_id(signals_on(kafka, topics)) == expected, timeout_seconds=120)
 
 
+# A fetch that began before the flow was stopped ends before it is resumed: the broker takes its time with the
+# committed offsets.
+_SEEKS_SLOWLY = """
+import asyncio
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from streakline.cli.main import main
+
+seek = AIOKafkaConsumerThread.seek_to_committed
+
+async def seek_slowly(self):
+    await asyncio.sleep(5)
+    return await seek(self)
+
+async def fetch(self, consumer, partitions, timeout=None, max_records=None):
+    with consumer._fetcher._subscriptions.fetch_context():
+        return await consumer._fetcher.fetched_records(partitions, timeout=30, max_records=max_records)
+
+AIOKafkaConsumerThread.seek_to_committed = seek_slowly
+AIOKafkaConsumerThread._fetch_records = fetch
+main()
+"""
+
+
+def test_what_is_fetched_before_the_positions_are_set_is_judged_though_nothing_was_ever_committed(
+    kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
+) -> None:
+    publish(kafka, topics, as_records([StepEvent(run_id="only", step=1, ts=1.0, loss=1.0)]))
+    with running_worker(kafka, topics, tmp_path / "first") as worker:
+        worker.wait_for_events(1)
+    # It has a table to recover, and three of four partitions that nothing was committed for.
+    with running_worker(kafka, topics, tmp_path / "second", program=("-c", _SEEKS_SLOWLY, "stream")) as worker:
+        worker.wait_until_ready()
+        count = publish(kafka, topics, fleet(runs=14, steps=10, layers=4))
+        wait_until(lambda: worker.events() == count, worker)
+
+
 def test_two_workers_share_the_load_and_one_takes_over(
     kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
 ) -> None:
