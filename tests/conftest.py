@@ -11,6 +11,9 @@ from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings, ensure_topics
 from streakline.broker import running_broker
 
+# Before torch is imported, here and in children: threads that spin for each other take many times as long on two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _spool_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:

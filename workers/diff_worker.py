@@ -68,10 +68,22 @@ class DiffWorker:
         self._paused: set[int] = set()
         self._stopping = threading.Event()
         self._is_alone = False
+        self._polled_at = time.monotonic()
+        self._is_assigned = False
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._consumer = Consumer(
             group_config(kafka, diff_group(topics), session_timeout_seconds=settings.session_timeout_seconds)
         )
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the broker's records were last asked for. Long: the loop is stuck, or `run` not called yet."""
+        return time.monotonic() - self._polled_at
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether the group has said which partitions this worker has; it may have none."""
+        return self._is_assigned
 
     def stop(self) -> None:
         """Hand back what is being done, and end."""
@@ -79,7 +91,9 @@ class DiffWorker:
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._consumer.subscribe([self._names.runs], on_revoke=self._on_revoked, on_lost=self._on_lost)
+        self._consumer.subscribe(
+            [self._names.runs], on_assign=self._on_assigned, on_revoke=self._on_revoked, on_lost=self._on_lost
+        )
         running: tuple[Entry, Future[None]] | None = None
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diff") as thread:
             while not self._stopping.is_set():
@@ -98,6 +112,7 @@ class DiffWorker:
         self._consumer.close()
 
     def _read(self) -> None:
+        self._polled_at = time.monotonic()
         message = self._consumer.poll(_POLL_SECONDS)
         if message is None:
             return
@@ -151,11 +166,15 @@ class DiffWorker:
             # The partition may be another's by now: it will find these diffs in the lake.
             logger.warning("what is done with could not be committed: %s", error.args[0].str())
 
+    def _on_assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
+        self._is_assigned = True
+
     def _on_revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit()
         self._on_lost(consumer, partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._is_assigned = False
         # A diff that is being made goes on: it is wanted, whoever commits it.
         self._pending.drop(each.partition for each in partitions)
         self._paused -= {each.partition for each in partitions}

@@ -27,7 +27,7 @@ class Measurement(Struct, frozen=True, kw_only=True, eq=False):
 def measure(
     model: LanguageModel, side: Model, probes: Sequence[Probe], saes: Sequence[Sae], begin: Callable[[Stage], Done]
 ) -> Measurement:
-    """Ask `model` everything; `begin` is told of each stage and gives what hears of its progress. Raises `DiffError`."""
+    """Ask `model` everything; `begin` is told of each stage, and gives what hears of its progress. Raises DiffError."""
     return Measurement(
         behaviour=tuple(_behaviour(model, side, probes, begin("behaviour"))),
         answers=tuple(ask(model, probes, begin("calibration"))),

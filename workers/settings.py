@@ -30,11 +30,30 @@ class DiffSettings(Struct, frozen=True, kw_only=True):
     feature_min_absolute: Annotated[float, Meta(ge=0)] = 1e-3
     """a feature changed where it fires on `feature_min_tokens` in either model and its mean moved by both of these"""
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Of `model_roots`, each."""
+        return _split(self.model_roots)
 
-class DiffWorkerSettings(Struct, frozen=True, kw_only=True):
-    """How a diff worker runs, beside what its diffs are made with."""
+    @property
+    def sae_folders(self) -> tuple[str, ...]:
+        """Of `saes`, each."""
+        return _split(self.saes)
+
+
+def _split(listed: str) -> tuple[str, ...]:
+    return tuple(part for each in listed.split(",") if (part := each.strip()))
+
+
+class RedisSettings(Struct, frozen=True, kw_only=True):
+    """Where the Redis server is."""
 
     redis_url: str = "redis://127.0.0.1:6379/0"
+
+
+class DiffWorkerSettings(RedisSettings, frozen=True, kw_only=True):
+    """How a diff worker runs, beside what its diffs are made with."""
+
     metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
     """serves /metrics, /healthz and /readyz where set"""
     metrics_host: str = "127.0.0.1"

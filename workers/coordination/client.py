@@ -27,6 +27,16 @@ def connect(url: str) -> "redis.Redis":
         ) from None
 
 
+def reach(url: str) -> "redis.Redis | None":
+    """A client for the server at `url`, where it answers at once. Raises `RedisAway` where the URL cannot be one."""
+    client = connect(url)
+    try:
+        client.ping()
+    except redis.RedisError:
+        return None
+    return client
+
+
 def away(error: redis.RedisError) -> RedisAway:
     """The sentence for a server that does not answer, or refuses."""
     kind = type(error).__name__

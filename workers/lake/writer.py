@@ -56,10 +56,7 @@ class Lake:
 
         Raises ValueError for a path that leads out of the root.
         """
-        relative = PurePosixPath(relative_path)
-        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-            raise ValueError(f"{relative_path!r} is not a path below the lake's root; name a file inside it.")
-        path = self._location.path(str(relative))
+        path = self._below_root(relative_path)
         with _unavailable(path):
             if self._location.is_local:
                 replace(Path(path), data)
@@ -67,29 +64,74 @@ class Lake:
                 _put(self._location.filesystem, path, data)
         return path
 
-    def has_run(self, *, project: str, day: str, run_id: str, diff_id: str) -> bool:
-        """Whether this diff's row is in `runs`, which makes it whole."""
-        own = self._location.path(file_path("runs", project=project, dt=day, run_id=run_id, diff_id=diff_id))
+    def read_bytes(self, relative_path: str) -> bytes | None:
+        """What `write_bytes` stored there; None where there is no such file. Raises ValueError as it does."""
+        path = self._below_root(relative_path)
+        with _unavailable(path):
+            try:
+                with self._location.filesystem.open_input_file(path) as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
+    def files(self, relative_path: str) -> dict[str, int]:
+        """Path below the root → bytes of each file in that folder and its own; none where there is no such folder.
+
+        Raises ValueError as `write_bytes` does.
+        """
+        path = self._below_root(relative_path)
+        with _unavailable(path):
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+            infos = self._location.filesystem.get_file_info(selector)
+        start = len(self._location.path(""))
+        return {info.path[start:]: info.size for info in infos if info.type == fs.FileType.File}
+
+    def delete(self, relative_path: str) -> None:
+        """Delete that file, or that folder with all that is in it; nothing need be there.
+
+        Raises ValueError as `write_bytes` does.
+        """
+        path = self._below_root(relative_path)
+        with _unavailable(path), suppress(FileNotFoundError):
+            info = self._location.filesystem.get_file_info(path)
+            if info.type == fs.FileType.Directory:
+                self._location.filesystem.delete_dir(path)
+            elif info.type != fs.FileType.NotFound:
+                self._location.filesystem.delete_file(path)
+
+    def read(self, table: str, *, project: str, day: str, run_id: str, diff_id: str) -> pa.Table | None:
+        """The rows of one diff in `table`, common columns first; None where no file has any.
+
+        A diff with a row in `runs` is whole.
+        """
+        own = self._location.path(file_path(table, project=project, dt=day, run_id=run_id, diff_id=diff_id))
         with _unavailable(own):
-            if self._holds(own, run_id, diff_id):
-                return True
             selector = fs.FileSelector(
-                self._location.path(folder("runs", project=project, dt=day)), allow_not_found=True
+                self._location.path(folder(table, project=project, dt=day)), allow_not_found=True
             )
-            compacted = (
+            compacted = [
                 info.path
                 for info in self._location.filesystem.get_file_info(selector)
                 if is_visible(info.base_name) and info.base_name.startswith(COMPACT_PREFIX)
-            )
-            return any(self._holds(path, run_id, diff_id) for path in compacted)
+            ]
+            found = (self._rows_of(path, run_id, diff_id) for path in (own, *sorted(compacted)))
+            return next((rows for rows in found if rows is not None), None)
 
-    def _holds(self, path: str, run_id: str, diff_id: str) -> bool:
+    def _below_root(self, relative_path: str) -> str:
+        """The full path; raises ValueError for one that leads out of the root."""
+        relative = PurePosixPath(relative_path)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+            raise ValueError(f"{relative_path!r} is not a path below the lake's root; name a file inside it.")
+        return self._location.path(str(relative))
+
+    def _rows_of(self, path: str, run_id: str, diff_id: str) -> pa.Table | None:
         try:
             with self._location.filesystem.open_input_file(path) as file:
-                keys = pq.ParquetFile(file).read(columns=["run_id", "diff_id"]).to_pylist()
+                stored = pq.ParquetFile(file).read()
         except FileNotFoundError:
-            return False
-        return {"run_id": run_id, "diff_id": diff_id} in keys
+            return None
+        rows = stored.filter(pc.and_(pc.equal(stored["run_id"], run_id), pc.equal(stored["diff_id"], diff_id)))
+        return rows if rows.num_rows else None
 
 
 def low_confidence_jsonl(rows: Sequence[LowConfidenceRow]) -> bytes:

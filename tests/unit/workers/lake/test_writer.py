@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ def features(n: int = 4) -> list[SaeFeatureRow]:
 
 def read(path: str | Path) -> Any:
     return pq.ParquetFile(path).read()
+
+
+def has_run(lake: Lake, **which: str) -> bool:
+    return lake.read("runs", **which) is not None
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "sae_feature_diff"])
@@ -94,19 +99,19 @@ def test_any_name_can_be_written(tmp_path: Path, name: str) -> None:
     assert path.resolve().is_relative_to(root / "runs" / "v=1")
     assert names_in(tmp_path) == ["lake"]
     assert read(path)["run_id"].to_pylist() == [name]
-    assert lake.has_run(project=name, day="2026-01-31", run_id=name, diff_id="0123456789abcdef")
+    assert has_run(lake, project=name, day="2026-01-31", run_id=name, diff_id="0123456789abcdef")
 
 
 def test_a_run_is_there_once_its_row_is(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     where = {"project": "p", "day": "2026-01-31"}
-    assert not lake.has_run(**where, run_id="r", diff_id="aa")
+    assert not has_run(lake, **where, run_id="r", diff_id="aa")
     lake.write("runs", [], common("r", "aa"))
-    assert not lake.has_run(**where, run_id="r", diff_id="aa")
+    assert not has_run(lake, **where, run_id="r", diff_id="aa")
     lake.write("runs", some_rows(RunRow, 1), common("r", "aa"))
-    assert lake.has_run(**where, run_id="r", diff_id="aa")
-    assert not lake.has_run(**where, run_id="r", diff_id="bb")
-    assert not lake.has_run(project="p", day="2026-02-01", run_id="r", diff_id="aa")
+    assert has_run(lake, **where, run_id="r", diff_id="aa")
+    assert not has_run(lake, **where, run_id="r", diff_id="bb")
+    assert not has_run(lake, project="p", day="2026-02-01", run_id="r", diff_id="aa")
 
 
 def test_a_run_is_still_there_when_compacted(tmp_path: Path) -> None:
@@ -115,8 +120,23 @@ def test_a_run_is_still_there_when_compacted(tmp_path: Path) -> None:
     compact(str(tmp_path), min_files=2, now=0.0)
     for original in originals:
         original.unlink()
-    assert lake.has_run(project="p", day="2026-01-31", run_id="s", diff_id="aa")
-    assert not lake.has_run(project="p", day="2026-01-31", run_id="t", diff_id="aa")
+    assert has_run(lake, project="p", day="2026-01-31", run_id="s", diff_id="aa")
+    assert not has_run(lake, project="p", day="2026-01-31", run_id="t", diff_id="aa")
+
+
+def test_the_rows_of_one_diff_are_read_whether_compacted_or_not(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    rows = {run: some_rows(RunRow, 1, seed=seed) for seed, run in enumerate(("r", "s"))}
+    originals = [Path(lake.write("runs", rows[run], common(run, "aa"))) for run in rows]
+    for is_compacted in (False, True):
+        if is_compacted:
+            compact(str(tmp_path), min_files=2, now=0.0)
+            originals[0].unlink()
+        for run, expected in rows.items():
+            stored = lake.read("runs", project="p", day="2026-01-31", run_id=run, diff_id="aa")
+            assert stored is not None
+            assert table_to_rows(stored, RunRow) == expected
+            assert stored["run_id"].to_pylist() == [run]
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
@@ -180,8 +200,8 @@ def test_another_file_system_is_written_with_one_put() -> None:
     lake = Lake("mock:///lake")
     path = lake.write("runs", some_rows(RunRow, 1), common())
     assert path == "lake/runs/v=1/project=p/dt=2026-01-31/run-1-0123456789abcdef.parquet"
-    assert lake.has_run(project="p", day="2026-01-31", run_id="run-1", diff_id="0123456789abcdef")
-    assert not lake.has_run(project="p", day="2026-01-31", run_id="other", diff_id="0123456789abcdef")
+    assert has_run(lake, project="p", day="2026-01-31", run_id="run-1", diff_id="0123456789abcdef")
+    assert not has_run(lake, project="p", day="2026-01-31", run_id="other", diff_id="0123456789abcdef")
 
 
 def test_bytes_are_written_below_the_root(tmp_path: Path) -> None:
@@ -194,6 +214,53 @@ def test_bytes_are_written_below_the_root(tmp_path: Path) -> None:
 def test_bytes_are_not_written_elsewhere(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="not a path below"):
         Lake(str(tmp_path)).write_bytes(path, b"")
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "."])
+@pytest.mark.parametrize("method", [Lake.read_bytes, Lake.files, Lake.delete])
+def test_nothing_elsewhere_is_touched(tmp_path: Path, method: Callable[[Lake, str], object], path: str) -> None:
+    with pytest.raises(ValueError, match="not a path below"):
+        method(Lake(str(tmp_path)), path)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_bytes_are_read_listed_and_deleted(tmp_path: Path, is_local: bool) -> None:
+    lake = Lake(str(tmp_path / "lake") if is_local else "mock:///lake")
+    assert lake.files("a") == {}
+    assert lake.read_bytes("a/x") is None
+    lake.delete("a")
+    for path, data in {"a/x": b"", "a/b/y": b"\0\xff", "ab": b"beside"}.items():
+        lake.write_bytes(path, data)
+    assert lake.files("a") == {"a/x": 0, "a/b/y": 2}
+    assert [lake.read_bytes(path) for path in ("a/x", "a/b/y", "ab", "a/b/z")] == [b"", b"\0\xff", b"beside", None]
+    lake.delete("a/x")
+    assert lake.files("a") == {"a/b/y": 2}
+    lake.write_bytes("a/x", b"again")
+    lake.delete("a")
+    lake.delete("a/x")
+    assert (lake.files("a"), lake.read_bytes("a/x"), lake.read_bytes("ab")) == ({}, None, b"beside")
+
+
+def test_a_deleted_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_text("stays")
+    lake = Lake(str(tmp_path / "lake"))
+    lake.write_bytes("a/x", b"")
+    (tmp_path / "lake" / "a" / "link").symlink_to(tmp_path / "outside")
+    lake.delete("a")
+    assert names_in(tmp_path / "lake") == []
+    assert (tmp_path / "outside" / "x").read_text() == "stays"
+
+
+def test_what_cannot_be_read_or_deleted_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.write_bytes("a/x", b"")
+    with pytest.raises(TransientDiffError, match="may write"):
+        lake.read_bytes("a")
+    with pytest.raises(TransientDiffError, match="may write"):
+        lake.read_bytes("a/x/y")
+    with pytest.raises(TransientDiffError, match="may write"):
+        lake.files("a/x")
 
 
 def test_low_confidence_rows_are_a_dataset() -> None:
