@@ -72,6 +72,15 @@ def diff_group(settings: TopicSettings) -> str:
     return f"{settings.topic_prefix.removesuffix('.')}-diff".removeprefix("-")
 
 
+def regressions_group(settings: TopicSettings) -> str:
+    """The consumer group of those who write regressions into the lake.
+
+    >>> regressions_group(TopicSettings())
+    'streakline-regressions'
+    """
+    return f"{settings.topic_prefix.removesuffix('.')}-regressions".removeprefix("-")
+
+
 def topic_specs(settings: TopicSettings) -> list[NewTopic]:
     """Every topic with all that matters said: a broker's defaults differ, and Tansu does not tell its own."""
     names = topic_names(settings)
@@ -130,6 +139,14 @@ def check_partitions(there: dict[str, int], settings: TopicSettings) -> None:
                 f"topic {spec.topic} has {count} partitions and the settings say {settings.partitions}: "
                 f"set STREAKLINE_PARTITIONS={count}, or make a new set of topics with another STREAKLINE_TOPIC_PREFIX"
             )
+
+
+def check_topics(there: dict[str, int], settings: TopicSettings) -> None:
+    """Raise `TopicsError` where one of our topics is missing, or has another number of partitions."""
+    missing = [spec.topic for spec in topic_specs(settings) if spec.topic not in there]
+    if missing:
+        raise TopicsError(f"topic {missing[0]} is missing: run `streakline topics ensure`")
+    check_partitions(there, settings)
 
 
 def broker_away(kafka: KafkaSettings, error: KafkaException) -> TopicsError:

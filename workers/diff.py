@@ -1,5 +1,6 @@
 """One diff, from a job to the rows in the lake."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +17,11 @@ from workers.lake.writer import Lake, low_confidence_jsonl
 from workers.model_pair import ModelPair
 from workers.progress import Progress, Stage, stages
 from workers.settings import DiffSettings
+
+logger = logging.getLogger("streakline.diff")
+
+BASE_WAS_KEPT = "came from the cache"
+BASE_WAS_MEASURED = "was measured"
 
 _READ, _BASE, _FINE_TUNED = 0.05, 0.5, 0.98
 """shares of the whole at which reading, the base and the fine-tuned model are done with"""
@@ -41,11 +47,14 @@ class DiffMaker:
         common = self._common(job, inputs, pair.method)
         if (known := self._known(common)) is not None:
             return known
-        base, _ = self._cache.get_or_measure(
+        base, was_kept = self._cache.get_or_measure(
             pair.base_key,
             job.base_model,
             lambda: pair.measure_base(stages(progress, _READ, _BASE, _WEIGHTS)),
             lambda: progress("waiting", _READ),
+        )
+        logger.info(
+            "the diff of %s/%d: the base %s", job.run_id, job.attempt, BASE_WAS_KEPT if was_kept else BASE_WAS_MEASURED
         )
         compared = pair.compare(base, stages(progress, _BASE, _FINE_TUNED, _WEIGHTS))
         run = _run_row(job, inputs, pair.method, compared)

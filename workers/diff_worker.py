@@ -173,8 +173,10 @@ class DiffWorker:
         self._commit()
         self._on_lost(consumer, partitions)
 
-    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._is_assigned = False
+        # librdkafka keeps a partition paused when it comes back.
+        consumer.resume([each for each in partitions if each.partition in self._paused])
         # A diff that is being made goes on: it is wanted, whoever commits it.
         self._pending.drop(each.partition for each in partitions)
         self._paused -= {each.partition for each in partitions}

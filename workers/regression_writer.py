@@ -181,8 +181,10 @@ class RegressionWriter:
         self._commit()
         self._on_lost(consumer, partitions)
 
-    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = {each.partition for each in partitions}
+        # librdkafka keeps a partition paused when it comes back.
+        consumer.resume([each for each in partitions if each.partition in self._paused])
         self._held = [(partition, regression) for partition, regression in self._held if partition not in gone]
         for partition in gone:
             self._read.pop(partition, None)

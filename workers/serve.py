@@ -13,14 +13,14 @@ from producers.kafka import KafkaSettings
 from producers.logs import log_to_stderr
 from producers.status_server import StatusServer
 from producers.topics import TopicSettings, check_topics, partition_counts, topic_names
-from workers.base_cache.cache import BaseCache
-from workers.base_cache.index import BaseIndex
+from workers.base_cache import BaseCache, BaseIndex
 from workers.coordination.client import connect
 from workers.coordination.leases import Leases
 from workers.diff import DiffMaker
 from workers.diff_worker import DiffWorker
 from workers.lake.writer import Lake
 from workers.metrics import DiffMetrics
+from workers.models.loading import pick_device
 from workers.regression_writer import RegressionWriter
 from workers.settings import DiffSettings, DiffWorkerSettings
 from workers.status import WorkerStatus
@@ -50,18 +50,18 @@ class DiffService:
         """Takes nothing from Kafka yet.
 
         Raises `TopicsError` where the broker is away or the topics are not as they have to be, `RedisAway` for a URL
-        that is none, ValueError or RuntimeError for a lake or a device that cannot be, OSError for a port that cannot
-        be had.
+        that is none, ValueError for a lake or a device that cannot be, OSError for a port that cannot be had.
         """
         check_topics(partition_counts(kafka), topics)
-        log_to_stderr(logging.getLevelNamesMapping()[settings.log_level.upper()])
         client = connect(settings.redis_url)
         lake = Lake(diff_settings.lake)
         leases = Leases(client, topics.topic_prefix, settings.lease_seconds)
         cache = BaseCache(lake, leases, BaseIndex(client, topics.topic_prefix))
         registry = CollectorRegistry()
+        pick_device(diff_settings.device)
         make_diff = DiffMaker(diff_settings, cache=cache)
         self._lake = diff_settings.lake
+        self._log_level = settings.log_level
         self._worker = DiffWorker(kafka, topics, settings, make_diff, DiffMetrics(registry))
         self._regressions = RegressionWriter(kafka, topics, settings, lake)
         self._status_server = _status_server(
@@ -70,6 +70,7 @@ class DiffService:
 
     def run(self) -> None:
         """Work until a signal ends it. What this raises is a defect."""
+        log_to_stderr(logging.getLevelNamesMapping()[self._log_level.upper()])
         with (
             self._answering(),
             beside(self._regressions, "regressions", self._worker.stop),

@@ -23,6 +23,8 @@ from workers.lake.tables import TABLES, Common, LowConfidenceRow
 FEATURES = "sae_feature_diff"
 LAYER_OF_A_DIFF = ("run_id", "diff_id", "layer")
 """a row group of `sae_feature_diff`"""
+_LISTINGS = 10
+"""of one folder, before what it lists is taken for unreadable"""
 WITHOUT_FOLDERS = frozenset({"s3", "gcs", "abfs"})
 """file systems in which a folder is but a part of a name"""
 
@@ -105,17 +107,25 @@ class Lake:
         A diff with a row in `runs` is whole.
         """
         own = self._location.path(file_path(table, project=project, dt=day, run_id=run_id, diff_id=diff_id))
-        with _unavailable(own):
-            selector = fs.FileSelector(
-                self._location.path(folder(table, project=project, dt=day)), allow_not_found=True
-            )
-            compacted = [
-                info.path
-                for info in self._location.filesystem.get_file_info(selector)
-                if is_visible(info.base_name) and info.base_name.startswith(COMPACT_PREFIX)
-            ]
-            found = (self._rows_of(path, run_id, diff_id) for path in (own, *sorted(compacted)))
-            return next((rows for rows in found if rows is not None), None)
+        for _ in range(_LISTINGS):
+            try:
+                # The diff's own first: compaction clears it away only once its rows are elsewhere.
+                for path in (own, *self._compacted(folder(table, project=project, dt=day))):
+                    rows = self._rows_of(path, run_id, diff_id, may_be_missing=path == own)
+                    if rows is not None:
+                        return rows
+                return None
+            except FileNotFoundError:
+                continue  # compacted further since it was listed
+        raise _unusable(own, FileNotFoundError("files that are listed cannot be opened"))
+
+    def _compacted(self, relative_folder: str) -> Iterator[str]:
+        """The compact files in a folder, listed once the first is asked for."""
+        path = self._location.path(relative_folder)
+        with _unavailable(path):
+            infos = self._location.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        names = sorted(info.path for info in infos if is_visible(info.base_name))
+        yield from (name for name in names if name.rpartition("/")[2].startswith(COMPACT_PREFIX))
 
     def _below_root(self, relative_path: str) -> str:
         """The full path; raises ValueError for one that leads out of the root."""
@@ -124,12 +134,22 @@ class Lake:
             raise ValueError(f"{relative_path!r} is not a path below the lake's root; name a file inside it.")
         return self._location.path(str(relative))
 
-    def _rows_of(self, path: str, run_id: str, diff_id: str) -> pa.Table | None:
+    def _rows_of(self, path: str, run_id: str, diff_id: str, *, may_be_missing: bool) -> pa.Table | None:
+        """Raises FileNotFoundError for a compact file that is gone."""
         try:
             with self._location.filesystem.open_input_file(path) as file:
                 stored = pq.ParquetFile(file).read()
         except FileNotFoundError:
-            return None
+            if may_be_missing:
+                return None
+            raise
+        except pa.ArrowInvalid as error:
+            raise TransientDiffError(
+                "unavailable",
+                f"{path} is no Parquet file ({error}). Put it back as it was, or take it out of the lake.",
+            ) from error
+        except OSError as error:
+            raise _unusable(path, error) from error
         rows = stored.filter(pc.and_(pc.equal(stored["run_id"], run_id), pc.equal(stored["diff_id"], diff_id)))
         return rows if rows.num_rows else None
 
@@ -227,8 +247,12 @@ def _unavailable(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TransientDiffError(
-            "unavailable",
-            f"The lake cannot be used at {path}: {error}. Check that the disk has room, that this user may write "
-            "there, and that the storage answers; the diff is then made again.",
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str, error: OSError) -> TransientDiffError:
+    return TransientDiffError(
+        "unavailable",
+        f"The lake cannot be used at {path}: {error}. Check that the disk has room, that this user may write "
+        "there, and that the storage answers; the diff is then made again.",
+    )

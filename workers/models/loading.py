@@ -27,10 +27,16 @@ ADAPTER_TENSORS = ("lora_", "ia3_", "hada_", "lokr_", "modules_to_save", "traina
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one."""
+    """`auto` is the GPU where there is one. Raises ValueError where there is no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"{name!r} is no device: set STREAKLINE_DEVICE to auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no GPU {name} here: set STREAKLINE_DEVICE to auto or cpu, or see to its driver")
+    return device
 
 
 def load(

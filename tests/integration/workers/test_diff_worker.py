@@ -16,7 +16,7 @@ from producers.events import DiffCompleted, DiffFailed, RunCompleted, RunFailed,
 from producers.kafka import KafkaSettings
 from producers.reader import read_topic
 from producers.settings import to_environ
-from producers.topics import TopicSettings, topic_names
+from producers.topics import TopicSettings, ensure_topics, topic_names
 from streakline.processes import free_port, spawn, stop
 from tests.publishing import publish_to
 from tests.worker import header
@@ -81,12 +81,40 @@ class Pool:
 
 @pytest.fixture
 def pool(kafka: KafkaSettings, topics: TopicSettings, redis_url: str, tmp_path: Path) -> Iterator[Pool]:
-    pool = Pool(kafka, topics, redis_url, tmp_path)
-    yield pool
-    for worker in pool.workers:
-        with contextlib.suppress(ProcessLookupError):
-            worker.send_signal(signal.SIGCONT)
-        stop(worker)
+    with _closing(Pool(kafka, topics, redis_url, tmp_path)) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def _closing(pool: Pool) -> Iterator[Pool]:
+    try:
+        yield pool
+    finally:
+        for worker in pool.workers:
+            with contextlib.suppress(ProcessLookupError):
+                worker.send_signal(signal.SIGCONT)
+            stop(worker)
+
+
+def test_a_worker_that_reads_no_further_for_now_reads_on_after_a_rebalance(
+    kafka: KafkaSettings, redis_url: str, tmp_path: Path
+) -> None:
+    topics = TopicSettings(topic_prefix=f"held-back-{time.time_ns()}.", partitions=1)
+    ensure_topics(kafka, topics)
+    with _closing(Pool(kafka, topics, redis_url, tmp_path)) as pool:
+        pool.complete("first:slow")
+        # None of them is committed before the first, and so they count as read ahead.
+        started = [RunStarted(run_id="other", ts=float(number)) for number in range(600)]
+        publish_to(kafka, pool.names.runs, [Published(b"other", encode(each)) for each in started])
+        pool.complete("last:good")
+        pool.start()
+        pool.wait_until(lambda: "begin first" in pool.log())
+        other = pool.start()
+        pool.wait_until(lambda: pool.completed() == ["first", "last"])
+        # Whichever had the partition, it is the first one's now.
+        stop(other)
+        pool.complete("late:good")
+        pool.wait_until(lambda: pool.completed() == ["first", "last", "late"])
 
 
 def test_every_completed_run_is_diffed_once_and_nothing_else_is(pool: Pool) -> None:

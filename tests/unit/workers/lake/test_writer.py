@@ -273,3 +273,33 @@ def test_low_confidence_rows_are_a_dataset() -> None:
     assert [line["topic"] for line in lines] == [row.topic for row in rows]
     assert {"category", "confidence", "given", "correct", "probe_id"} <= lines[0].keys()
     assert low_confidence_jsonl([]) == b""
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    path = Path(lake.write("runs", some_rows(RunRow, 1), common("r", "aa")))
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(TransientDiffError, match=f"{path.name} is no Parquet file"):
+        lake.read("runs", project="p", day="2026-01-31", run_id="r", diff_id="aa")
+
+
+def test_rows_are_found_in_whatever_compaction_made_of_a_file_that_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(str(tmp_path))
+    for run in ("r", "s"):
+        lake.write("runs", some_rows(RunRow, 1), common(run, "aa"))
+    compact(str(tmp_path), min_files=2, grace_seconds=0.0, now=0.0)
+    compact(str(tmp_path), min_files=2, grace_seconds=0.0, now=1e10)
+    (compacted,) = tmp_path.rglob("compact-*.parquet")
+    further = compacted.with_name(compacted.name.replace("000001", "000002"))
+    listed = lake._compacted
+
+    def listed_too_early(folder: str) -> Any:
+        paths = list(listed(folder))
+        if compacted.exists():
+            compacted.rename(further)
+        return paths
+
+    monkeypatch.setattr(lake, "_compacted", listed_too_early)
+    assert lake.read("runs", project="p", day="2026-01-31", run_id="r", diff_id="aa") is not None
