@@ -183,8 +183,6 @@ _INTRODUCTION = """\
 
 Made from `producers/metrics.py` by `make docs`; a test keeps it true. A worker also exposes the `process_…` metrics of
 prometheus_client.
-
-The diff workers come with a later version: until then nothing exposes theirs.
 """
 
 if __name__ == "__main__":

@@ -76,11 +76,14 @@ class Alerting:
         """Receive no more pages."""
         self.receiver.close()
 
-    def configure(self, state_dir: Path, data_root: Path, workers: Iterable[str]) -> list[Program]:
-        """Write both configurations to `state_dir`, with `workers` (``host:port``) to scrape, and say what to run."""
+    def configure(
+        self, state_dir: Path, data_root: Path, workers: Iterable[str], diff_workers: Iterable[str] = ()
+    ) -> list[Program]:
+        """Write both configurations to `state_dir`, with the workers (``host:port``) to scrape, and say what to run."""
         prometheus, alertmanager = (_copy(shipped(f"deploy/{name}"), state_dir / name) for name in _SERVERS)
-        targets = prometheus / "targets" / "stream.json"
-        targets.write_bytes(msgspec.json.encode([{"targets": list(workers)}]))
+        for name, addresses in (("stream", workers), ("diff", diff_workers)):
+            targets = prometheus / "targets" / f"{name}.json"
+            targets.write_bytes(msgspec.json.encode([{"targets": list(addresses)}]))
         rules = prometheus / "prometheus.yml"
         _move_port(rules, 9093, self._alertmanager_port)
         routes = alertmanager / "alertmanager.yml"

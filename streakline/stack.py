@@ -1,4 +1,4 @@
-"""The local stack: broker, stream workers and alerts on this machine, started, watched and stopped together."""
+"""The local stack: broker, workers and alerts on this machine, started, watched and stopped together."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -18,6 +18,7 @@ from producers.settings import to_environ
 from producers.topics import TopicSettings, ensure_topics
 from streakline.alerting import Alerting, AlertingError, AlertingSettings
 from streakline.broker import start_broker
+from streakline.diffing import Diffing, DiffingSettings, start_redis
 from streakline.pages import Notification
 from streakline.processes import free_port, stop
 from streakline.services import Program, Service, stop_all
@@ -44,14 +45,23 @@ class StackSettings(Struct, frozen=True, kw_only=True):
     """of the first stream worker, the others follow; 0: any free ports"""
     alerting: AlertingSettings | None = None
     """None: no Prometheus, no Alertmanager, no pages"""
+    diffing: DiffingSettings | None = None
+    """None: no Redis, no diff workers"""
 
 
 class Worker(Service):
-    """One stream worker of the stack."""
+    """One worker of the stack, of the kind that `command` runs."""
 
-    def __init__(self, name: str, port: int, environ: Mapping[str, str], logs: Path) -> None:
-        command = [sys.executable, "-m", "streakline", "stream"]
-        super().__init__(Program(name, command, {**environ, "STREAKLINE_METRICS_PORT": str(port)}), logs)
+    def __init__(
+        self,
+        command: Literal["stream", "diff-worker"],
+        name: str,
+        port: int,
+        environ: Mapping[str, str],
+        logs: Path,
+    ) -> None:
+        program = [sys.executable, "-m", "streakline", command]
+        super().__init__(Program(name, program, {**environ, "STREAKLINE_METRICS_PORT": str(port)}), logs)
         self.address = f"{_LOOPBACK}:{port}"
         self.metrics_url = f"http://{self.address}/metrics"
 
@@ -59,8 +69,8 @@ class Worker(Service):
 class Stack:
     """The running stack. Leaving the ``with`` block stops everything it started.
 
-    Raises `StackError`, `BrokerError` or `TopicsError` with a sentence where it cannot start; where Prometheus or
-    Alertmanager is not installed it says so and does without.
+    Raises `StackError`, `BrokerError`, `RedisServerError` or `TopicsError` with a sentence where it cannot start; where
+    Prometheus, Alertmanager or what diffs need is not installed it says so and does without.
     """
 
     def __init__(
@@ -77,6 +87,8 @@ class Stack:
         self.kafka = kafka
         self.topics = topics
         self.workers: list[Worker] = []
+        self.diff_workers: list[Worker] = []
+        self.diffing: Diffing | None = None
         self.alerting: Alerting | None = None
         self.logs = settings.state_dir.absolute() / "logs"
         self._say = say
@@ -91,6 +103,8 @@ class Stack:
         with contextlib.ExitStack() as undo:
             undo.enter_context(_only_stack_in(self.settings.state_dir))
             self.alerting = self._open_alerting(undo)
+            if self.settings.diffing is not None:
+                self.diffing = Diffing(self.settings.diffing, self.settings.state_dir.absolute(), say=self._say)
             undo.callback(self._stop)
             self._start()
             self._exits = undo.pop_all()
@@ -141,10 +155,12 @@ class Stack:
         for index in range(self.settings.workers):
             self.workers.append(self._start_worker(index))
             self._services.append(self.workers[-1])
+        if self.diffing is not None:
+            self._start_diffing(self.diffing)
         if self.alerting is not None:
-            addresses = [worker.address for worker in self.workers]
+            streams, diffs = ([each.address for each in workers] for workers in (self.workers, self.diff_workers))
             state_dir = self.settings.state_dir.absolute()
-            for program in self.alerting.configure(state_dir, self._data_root, addresses):
+            for program in self.alerting.configure(state_dir, self._data_root, streams, diffs):
                 self._services.append(Service(program, self.logs))
 
     def _open_alerting(self, undo: contextlib.ExitStack) -> Alerting | None:
@@ -164,11 +180,20 @@ class Stack:
             **to_environ(self.topics),
             "STREAKLINE_DATA_DIR": str(self._data_root / name),
         }
-        return Worker(name, port, environ, self.logs)
+        return Worker("stream", name, port, environ, self.logs)
+
+    def _start_diffing(self, diffing: Diffing) -> None:
+        if diffing.redis is not None:
+            self._services.append(start_redis(diffing.redis, self.logs))
+        environ = {**to_environ(self.kafka), **to_environ(self.topics), **diffing.worker_environ()}
+        for index in range(diffing.workers):
+            port = diffing.worker_port(index)
+            self.diff_workers.append(Worker("diff-worker", f"diff-{index + 1}", port, environ, self.logs))
+            self._services.append(self.diff_workers[-1])
 
     def _stop(self) -> None:
         stop_all(self._services)
-        self._services, self.workers = [], []
+        self._services, self.workers, self.diff_workers = [], [], []
         if self._broker is not None:
             stop(self._broker)
             self._broker = None

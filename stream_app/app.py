@@ -14,17 +14,16 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from yarl import URL
 
 from producers.kafka import KafkaSettings, client_config
+from producers.logs import log_to_stderr
 from producers.status_server import StatusServer
 from producers.topics import (
     PROJECTS_TABLE,
     STATE_TABLE,
-    TopicsError,
     TopicSettings,
     broker_away,
-    check_partitions,
+    check_topics,
     stream_app_id,
     topic_names,
-    topic_specs,
 )
 from stream_app.broker_watch import BrokerWatch
 from stream_app.category_metrics import CategoryMetrics
@@ -71,11 +70,9 @@ class StreamWorker(faust.Worker):
     """A Faust worker that logs as we do and draws no spinner."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
-        """Our lines at `level`, the libraries' from warnings on (at debug: from info on); all to standard error."""
+        """As every worker of ours."""
         self.spinner = None
-        theirs = logging.INFO if level <= logging.DEBUG else logging.WARNING
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=theirs, force=True)
-        logging.getLogger("streakline").setLevel(level)
+        log_to_stderr(level)
 
 
 def run_worker(kafka: KafkaSettings, topics: TopicSettings, settings: StreamSettings) -> NoReturn:
@@ -176,8 +173,5 @@ def _check_broker(kafka: KafkaSettings, topics: TopicSettings) -> bool:
     except KafkaException as error:
         raise broker_away(kafka, error) from None
     there = {name: len(topic.partitions) for name, topic in cluster.topics.items()}
-    missing = [spec.topic for spec in topic_specs(topics) if spec.topic not in there]
-    if missing:
-        raise TopicsError(f"topic {missing[0]} is missing: run `streakline topics ensure`")
-    check_partitions(there, topics)
+    check_topics(there, topics)
     return is_tansu(cluster.cluster_id)

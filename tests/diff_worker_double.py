@@ -56,6 +56,7 @@ def main() -> None:
     def make(job: DiffJob, progress: Progress) -> DiffCompleted:
         if f"end {job.run_id}" in log():
             return result(job)
+        progress("loading", 0.0)
         note(f"begin {job.run_id}")
         if job.checkpoint == "bad":
             raise DiffError("checkpoint_invalid", "this is no checkpoint: make a better one")

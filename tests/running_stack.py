@@ -14,6 +14,7 @@ from msgspec import Struct
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings
 from streakline.alerting import AlertingSettings
+from streakline.diffing import DiffingSettings
 from streakline.pages import Notification, Page, Receiver
 from streakline.services import Service
 from streakline.stack import Stack, StackSettings
@@ -21,6 +22,7 @@ from tests.worker import wait_until
 
 TOPICS = TopicSettings(partitions=4)
 ANY_PORTS = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
+ANY_DIFFING = DiffingSettings(metrics_port=0, redis_port=0)
 
 
 class Alert(Struct, frozen=True):
@@ -34,13 +36,22 @@ class Alert(Struct, frozen=True):
 class Running:
     """A stack with alerts, on free ports, and everything it said."""
 
-    def __init__(self, folder: Path, alerting: AlertingSettings = ANY_PORTS, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        alerting: AlertingSettings = ANY_PORTS,
+        *,
+        workers: int = 1,
+        diffing: DiffingSettings | None = None,
+    ) -> None:
         self.said: list[str] = []
         self.notifications: list[Notification] = []
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.stack = Stack(
-            StackSettings(state_dir=folder, broker_port=0, metrics_port=0, workers=workers, alerting=alerting),
+            StackSettings(
+                state_dir=folder, broker_port=0, metrics_port=0, workers=workers, alerting=alerting, diffing=diffing
+            ),
             KafkaSettings(),
             TOPICS,
             say=self.said.append,
@@ -48,7 +59,7 @@ class Running:
         )
 
     def service(self, name: str) -> Service:
-        """One of its programs: ``stream-1``, ``prometheus``, ``alertmanager``."""
+        """One of its programs: ``stream-1``, ``diff-1``, ``redis``, ``prometheus``, ``alertmanager``."""
         (service,) = (service for service in self.stack._services if service.name == name)
         return service
 
@@ -95,9 +106,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, alerting: AlertingSettings = ANY_PORTS, *, workers: int = 1) -> Iterator[Running]:
+def running(
+    folder: Path,
+    alerting: AlertingSettings = ANY_PORTS,
+    *,
+    workers: int = 1,
+    diffing: DiffingSettings | None = None,
+) -> Iterator[Running]:
     """A stack for as long as the block runs."""
-    running = Running(folder, alerting, workers=workers)
+    running = Running(folder, alerting, workers=workers, diffing=diffing)
     with running.stack:
         yield running
 

@@ -217,16 +217,21 @@ class DiffWorker:
                 lease.release()
 
     def _attempt(self, entry: Entry, job: DiffJob, lease: Lease | None) -> None:
-        if entry.tries > self._settings.diff_attempts:
-            raise DiffError(
-                "worker_died",
-                f"the diff took its worker down {entry.tries - 1} times: see the workers' logs and their memory",
-            )
+        died = DiffError(
+            "worker_died",
+            f"the diff took its worker down {entry.tries - 1} times: see the workers' logs and their memory",
+        )
+        # Once more it is only looked for: the last of its workers may have died when it was in the lake already.
+        only_look = entry.tries > self._settings.diff_attempts
+        if entry.tries > self._settings.diff_attempts + 1:
+            raise died
         began = time.monotonic()
 
         def progress(stage: Stage, done: float, /) -> None:
             if self._stopping.is_set() or (lease is not None and lease.is_lost):
                 raise DiffCancelled
+            if only_look and stage != "reading":
+                raise died
             if stage == "writing":
                 _confirm(lease)
             self._board.show(

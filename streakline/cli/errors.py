@@ -39,20 +39,31 @@ def bad_input(message: str) -> CommandError:
     return CommandError(message, ExitCode.BAD_INPUT)
 
 
+def not_installed(what: str, missing: str | None, extra: str) -> CommandError:
+    """The base install is not enough for `what`: the module `missing` is."""
+    return CommandError(
+        f"{what} needs more than is installed ({missing}): pip install 'streakline[{extra}]'", ExitCode.USAGE
+    )
+
+
 def known_error(error: Exception) -> CommandError | None:
     """What to say of `error`, or None where it is a defect of ours."""
     # Imported here, so that a command that does not fail does not pay for the Kafka client.
     from producers.settings import SettingsError
     from producers.topics import TopicsError
     from streakline.broker import BrokerError
+    from streakline.redis_server import RedisServerError
     from streakline.stack import StackError
+    from workers.errors import DiffError
 
     match error:
         case CommandError():
             return error
         case SettingsError():
             return CommandError(str(error), ExitCode.USAGE)
-        case TopicsError() | BrokerError() | StackError():
+        case DiffError():
+            return bad_input(str(error))
+        case TopicsError() | BrokerError() | RedisServerError() | StackError():
             return CommandError(str(error), ExitCode.UNAVAILABLE)
         case _:
             return None

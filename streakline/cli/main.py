@@ -6,7 +6,22 @@ from typing import NoReturn
 
 import typer
 
-from streakline.cli import dead_letters, demo, detect, replay, runs, schema, signals, spool, stream, topics, up
+from streakline.cli import (
+    compact,
+    dead_letters,
+    demo,
+    detect,
+    diff,
+    diff_worker,
+    replay,
+    runs,
+    schema,
+    signals,
+    spool,
+    stream,
+    topics,
+    up,
+)
 from streakline.cli.errors import CommandError, ExitCode, known_error
 
 app = typer.Typer(
@@ -26,6 +41,9 @@ app.command("schema")(schema.schema)
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("stream")(stream.stream)
+app.command("diff")(diff.diff)
+app.command("diff-worker")(diff_worker.diff_worker)
+app.command("compact")(compact.compact)
 app.add_typer(spool.app, name="spool")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -6,13 +6,18 @@ where a setting of the same meaning has a name already.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
+import msgspec
 import typer
+
+from workers.settings import DType
 
 if TYPE_CHECKING:
     from producers.kafka import KafkaSettings
     from producers.topics import TopicSettings
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _BOOTSTRAP = "STREAKLINE_KAFKA_BOOTSTRAP"
 
@@ -38,17 +43,43 @@ Bootstrap = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines, for a script to read")]
 
 
+Lake = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAKLINE_LAKE",
+        metavar="PLACE",
+        help="folder or URI (s3://…) of the Parquet tables; by default .streakline/lake",
+    ),
+]
+
+Device = Annotated[
+    str | None,
+    typer.Option(envvar="STREAKLINE_DEVICE", help="cpu, cuda, cuda:1 …; by default the GPU where there is one"),
+]
+
+Precision = Annotated[
+    DType | None,
+    typer.Option("--dtype", envvar="STREAKLINE_DTYPE", help="of the weights and activations; by default float32"),
+]
+
+
+def settings_of(kind: type[S], **options: str | int | None) -> S:
+    """The environment's settings, with those `options` in their place that are given. Raises `SettingsError`."""
+    from producers.settings import PREFIX, load_settings
+
+    given = {PREFIX + name.upper(): str(value) for name, value in options.items() if value is not None}
+    return load_settings(kind, {**os.environ, **given})
+
+
 def kafka_settings(bootstrap: str | None) -> "KafkaSettings":
     """The environment's settings, with `bootstrap` where it is given. Raises `SettingsError`."""
     from producers.kafka import KafkaSettings
-    from producers.settings import load_settings
 
-    return load_settings(KafkaSettings, os.environ if bootstrap is None else {**os.environ, _BOOTSTRAP: bootstrap})
+    return settings_of(KafkaSettings, kafka_bootstrap=bootstrap)
 
 
 def topic_settings() -> "TopicSettings":
     """The environment's settings. Raises `SettingsError`."""
-    from producers.settings import load_settings
     from producers.topics import TopicSettings
 
-    return load_settings(TopicSettings)
+    return settings_of(TopicSettings)

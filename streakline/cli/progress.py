@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from workers.progress import Progress as DiffProgress
+from workers.progress import silent
+
 Advance = Callable[[int], None]
 
 _REFRESH_SECONDS = 0.1
@@ -41,6 +44,26 @@ def progress(
     with bar:
         task = bar.add_task(description, total=total)
         yield _throttled(lambda amount: bar.advance(task, amount))
+
+
+@contextlib.contextmanager
+def diff_progress() -> Iterator[DiffProgress]:
+    """A bar with the stage of a diff and the time that is left, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<11}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("reading", total=1.0)
+        yield lambda stage, done: bar.update(task, description=stage, completed=done)
 
 
 def _throttled(advance: Advance) -> Advance:

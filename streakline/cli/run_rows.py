@@ -5,8 +5,19 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from producers.events import DEFAULT_PROJECT, Lifecycle, RunCompleted, RunStarted, Severity, Signal
+from producers.events import (
+    DEFAULT_PROJECT,
+    DiffCompleted,
+    DiffEvent,
+    DiffFailure,
+    Lifecycle,
+    RunCompleted,
+    RunStarted,
+    Severity,
+    Signal,
+)
 from stream_app.engine.state import RunState
+from workers.progress import Stage
 
 Status = Literal["running", "completed", "failed", "ended"]
 """`ended`: a run that has ended, and how is not known any more"""
@@ -24,6 +35,20 @@ class SignalCounts(Struct):
         setattr(self, severity, getattr(self, severity) + 1)
 
 
+class DiffState(Struct, frozen=True, kw_only=True):
+    """How far the model diff of an attempt is."""
+
+    state: Literal["making", "done", "failed"]
+    diff_id: str | None = None
+    """of one that is done"""
+    reason: DiffFailure | None = None
+    """of one that failed"""
+    stage: Stage | None = None
+    percent: float | None = None
+    eta_seconds: float | None = None
+    """of one that is being made; None while nothing can be said"""
+
+
 class RunRow(Struct, frozen=True, kw_only=True):
     """One run, as of its latest attempt."""
 
@@ -36,6 +61,8 @@ class RunRow(Struct, frozen=True, kw_only=True):
     started: float | None
     """Unix seconds; None where this attempt was not announced"""
     signals: SignalCounts
+    diff: DiffState | None
+    """None where nothing is known of one"""
 
 
 class _Start(Struct, frozen=True):
@@ -60,6 +87,8 @@ class _Run(Struct):
     last_signal: tuple[int, int] | None = None
     """attempt and step"""
     signals: SignalCounts = field(default_factory=SignalCounts)
+    diffs: dict[int, DiffState] = field(default_factory=dict)
+    """by attempt"""
 
 
 class RunBook:
@@ -93,6 +122,23 @@ class RunBook:
         """One record of the state changelog; None: the state has been deleted."""
         self._runs.setdefault(run_id, _Run()).state = state
 
+    def add_diff(self, event: DiffEvent) -> None:
+        """One record of the diffs topic; of each attempt the last counts."""
+        run = self._runs.setdefault(event.run_id, _Run())
+        run.diffs[event.attempt] = (
+            DiffState(state="done", diff_id=event.diff_id)
+            if isinstance(event, DiffCompleted)
+            else DiffState(state="failed", reason=event.reason)
+        )
+
+    def add_diff_under_way(
+        self, run_id: str, attempt: int, *, stage: Stage, percent: float, eta_seconds: float | None
+    ) -> None:
+        """One that is being made, which is newer than what is known of its end."""
+        self._runs.setdefault(run_id, _Run()).diffs[attempt] = DiffState(
+            state="making", stage=stage, percent=percent, eta_seconds=eta_seconds
+        )
+
     def rows(self) -> Iterable[RunRow]:
         """The runs that anything is known of, those that started last at the end."""
         rows = (_row(run_id, run) for run_id, run in self._runs.items())
@@ -118,6 +164,7 @@ def _row(run_id: str, run: _Run) -> RunRow | None:
         last_loss=state.losses[-1] if state is not None and state.losses else None,
         started=None if start is None else start.ts,
         signals=run.signals,
+        diff=run.diffs.get(attempt),
     )
 
 

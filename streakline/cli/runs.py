@@ -1,18 +1,22 @@
 """`streakline runs`: one row a run."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streakline.cli.options import AsJson, Bootstrap, kafka_settings, topic_settings
+from streakline.cli.options import AsJson, Bootstrap, kafka_settings, settings_of, topic_settings
+from streakline.cli.text import duration
 
 if TYPE_CHECKING:
     from producers.kafka import KafkaSettings
     from producers.topics import Topics
-    from streakline.cli.run_rows import RunBook, RunRow
+    from streakline.cli.run_rows import DiffState, RunBook, RunRow
 
 _COLUMNS = ("run", "project", "attempt", "status", "last step", "last loss", "critical", "warning", "info", "started")
+_DIFF_COLUMN = "diff"
+"""only where something is known of one"""
 _NUMBERS = ("attempt", "last step", "last loss", "critical", "warning", "info")
 
 
@@ -27,11 +31,14 @@ def runs(
     from streakline.cli.output import note
     from streakline.cli.run_rows import RunBook
 
-    kafka, names = kafka_settings(bootstrap), topic_names(topic_settings())
+    kafka, topics = kafka_settings(bootstrap), topic_settings()
+    names = topic_names(topics)
     book = RunBook()
     _read_lifecycles(kafka, names, book)
     _read_signals(kafka, names, book)
     _read_states(kafka, names, book)
+    _read_diffs(kafka, names, book)
+    _read_board(topics.topic_prefix, book)
     rows = [row for row in book.rows() if project in (None, row.project)]
     if json:
         _print_json(rows)
@@ -83,6 +90,37 @@ def _read_states(kafka: "KafkaSettings", names: "Topics", book: "RunBook") -> No
     unreadable.tell(names.state_changelog)
 
 
+def _read_diffs(kafka: "KafkaSettings", names: "Topics", book: "RunBook") -> None:
+    from producers.codec import MalformedEvent, decode_diff
+    from streakline.cli.reading import Unreadable, read_records
+
+    unreadable = Unreadable()
+    for message in read_records(kafka, names.diffs):
+        try:
+            book.add_diff(decode_diff(message.value() or b""))
+        except MalformedEvent:
+            unreadable.records += 1
+    unreadable.tell(names.diffs)
+
+
+def _read_board(prefix: str, book: "RunBook") -> None:
+    """The diffs that are being made, where Redis is installed and answers."""
+    from workers.settings import RedisSettings
+
+    url = settings_of(RedisSettings).redis_url
+    try:
+        from workers.coordination.board import Board
+        from workers.coordination.client import RedisAway, reach
+    except ImportError:
+        return
+    with contextlib.suppress(RedisAway):
+        client = reach(url)
+        for each in () if client is None else Board(client, prefix).all():
+            book.add_diff_under_way(
+                each.run_id, each.attempt, stage=each.stage, percent=each.percent, eta_seconds=each.eta_seconds
+            )
+
+
 def _print_json(rows: Iterable["RunRow"]) -> None:
     import msgspec
 
@@ -93,10 +131,30 @@ def _print_json(rows: Iterable["RunRow"]) -> None:
             output.json_line(msgspec.json.encode(row))
 
 
-def _print_table(rows: Iterable["RunRow"]) -> None:
+def _print_table(rows: Sequence["RunRow"]) -> None:
     from streakline.cli.table import print_table
 
-    print_table(_COLUMNS, map(_cells, rows), numbers=_NUMBERS)
+    if any(row.diff is not None for row in rows):
+        print_table((*_COLUMNS, _DIFF_COLUMN), ((*_cells(row), diff_cell(row.diff)) for row in rows), numbers=_NUMBERS)
+    else:
+        print_table(_COLUMNS, map(_cells, rows), numbers=_NUMBERS)
+
+
+def diff_cell(diff: "DiffState | None") -> str:
+    """How far a diff is, in a few words.
+
+    >>> from streakline.cli.run_rows import DiffState
+    >>> diff_cell(DiffState(state="making", stage="behaviour", percent=41.7, eta_seconds=130))
+    'behaviour 42 %, 2 min'
+    >>> diff_cell(DiffState(state="failed", reason="out_of_memory")), diff_cell(DiffState(state="done"))
+    ('failed: out_of_memory', 'done')
+    """
+    if diff is None:
+        return ""
+    if diff.state != "making":
+        return diff.state if diff.reason is None else f"{diff.state}: {diff.reason}"
+    left = "" if diff.eta_seconds is None else f", {duration(diff.eta_seconds)}"
+    return f"{diff.stage} {diff.percent or 0:.0f} %{left}"
 
 
 def _cells(row: "RunRow") -> tuple[str, ...]:

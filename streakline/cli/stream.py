@@ -1,6 +1,6 @@
 """`streakline stream`: one stream worker."""
 
-from streakline.cli.errors import CommandError, ExitCode
+from streakline.cli.errors import CommandError, ExitCode, not_installed
 from streakline.cli.options import Bootstrap, kafka_settings, topic_settings
 
 
@@ -18,10 +18,7 @@ def stream(bootstrap: Bootstrap = None) -> None:
     try:
         from stream_app.app import run_worker
     except ImportError as error:
-        raise CommandError(
-            f"a stream worker needs more than is installed ({error.name}): pip install 'streakline[stream]'",
-            ExitCode.USAGE,
-        ) from None
+        raise not_installed("a stream worker", error.name, "stream") from None
     try:
         run_worker(kafka, topics, settings)
     except (OSError, ValueError) as error:

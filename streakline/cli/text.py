@@ -1,5 +1,6 @@
 """Text that came from a topic or a file, made safe to show: it may hold terminal escapes and worse."""
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -56,3 +57,16 @@ def moment(unix_seconds: float) -> str:
         return f"{datetime.fromtimestamp(unix_seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
     except (ValueError, OverflowError, OSError):
         return f"{unix_seconds:g}"
+
+
+def duration(seconds: float) -> str:
+    """About how long, in one unit.
+
+    >>> duration(3.2), duration(100), duration(10_000), duration(1e300)
+    ('4 s', '2 min', '2.8 h', 'days')
+    """
+    if not seconds < 259_200:
+        return "days"
+    if seconds < 60:
+        return f"{math.ceil(max(seconds, 0.0))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

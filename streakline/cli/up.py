@@ -1,13 +1,18 @@
 """`streakline up`: the local stack."""
 
 import os
+import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streakline.cli.options import Bootstrap, kafka_settings, topic_settings
+from streakline.cli.options import Bootstrap, kafka_settings, settings_of, topic_settings
+
+if TYPE_CHECKING:
+    from streakline.stack import Stack
 
 StateDir = Annotated[
     Path, typer.Option(envvar="STREAKLINE_STATE_DIR", help="where logs and the workers' tables are kept")
@@ -19,19 +24,25 @@ def up(
     bootstrap: Bootstrap = None,
     port: Annotated[int, typer.Option(help="of the local broker", min=1, max=65_535)] = 9092,
     workers: Annotated[int, typer.Option(help="stream workers that share the load", min=1, max=64)] = 1,
+    diff_workers: Annotated[
+        int, typer.Option(help="that compare checkpoints with their bases, one model at a time each", min=0, max=8)
+    ] = 1,
     metrics_port: Annotated[
-        int, typer.Option(help="of the first worker's metrics; the others follow", min=1, max=65_472)
+        int, typer.Option(help="of the first stream worker's metrics; the other workers follow", min=1, max=65_464)
     ] = 9464,
     no_alerts: Annotated[bool, typer.Option("--no-alerts", help="start no Prometheus and no Alertmanager")] = False,
     state_dir: StateDir = Path(".streakline"),
 ) -> None:
-    """Run everything on this machine: a broker in memory, stream workers, Prometheus and Alertmanager, until Ctrl-C.
+    """Run everything on this machine until Ctrl-C: broker, Redis, workers, Prometheus and Alertmanager.
 
-    Who would be paged is shown here. With a --bootstrap (or STREAKLINE_KAFKA_BOOTSTRAP) it uses that broker.
-    The local broker is for developing: what it holds is gone when it stops.
+    Who would be paged is shown here. With a --bootstrap (or STREAKLINE_KAFKA_BOOTSTRAP) it uses that broker, with a
+    STREAKLINE_REDIS_URL that Redis. The local broker is for developing: what it holds is gone when it stops.
+    Diffs stay, in STREAKLINE_LAKE or under the state folder. Diff workers read models below the current folder, or
+    STREAKLINE_MODEL_ROOTS.
     """
     from streakline.alerting import AlertingSettings
     from streakline.cli.output import note
+    from streakline.diffing import DiffingSettings
     from streakline.pages import Notification, lines
     from streakline.stack import Stack, StackSettings
 
@@ -47,18 +58,50 @@ def up(
         workers=workers,
         metrics_port=metrics_port,
         alerting=None if no_alerts else AlertingSettings(),
+        diffing=DiffingSettings(
+            workers=diff_workers,
+            metrics_port=metrics_port + workers,
+            redis_url=os.environ.get("STREAKLINE_REDIS_URL") or None,
+        ),
     )
-    note("starting the broker and the stream workers" if bootstrap is None else "starting the stream workers")
+    note("starting the broker and the workers" if bootstrap is None else "starting the workers")
     with Stack(settings, kafka_settings(bootstrap), topic_settings(), say=note, on_notification=show) as stack:
-        note(f"broker         {stack.kafka.kafka_bootstrap}" + (" (in memory)" if bootstrap is None else ""))
-        for worker in stack.workers:
-            note(f"{worker.name:<14} {worker.metrics_url}")
-        if stack.alerting is not None:
-            note(f"prometheus     {stack.alerting.prometheus_url}")
-            note(f"alertmanager   {stack.alerting.alertmanager_url} (what it sends is shown here)")
-        note(f"logs           {os.path.relpath(stack.logs)}")
-        if stack.kafka.kafka_bootstrap != kafka_settings(None).kafka_bootstrap:
-            note(f"other commands: export STREAKLINE_KAFKA_BOOTSTRAP={stack.kafka.kafka_bootstrap}")
+        for line in _places(stack, " (in memory)" if bootstrap is None else ""):
+            note(line)
         note("Ctrl-C stops everything")
         while True:
             stack.watch(3600.0)
+
+
+def _places(stack: "Stack", kind: str) -> Iterator[str]:
+    """Where everything is."""
+    diffing, alerting = stack.diffing, stack.alerting
+    yield f"broker         {stack.kafka.kafka_bootstrap}{kind}"
+    if diffing is not None and diffing.redis is not None:
+        yield f"redis          {diffing.redis.address} (in memory)"
+    for worker in (*stack.workers, *stack.diff_workers):
+        yield f"{worker.name:<14} {worker.metrics_url}"
+    if diffing is not None and stack.diff_workers:
+        yield f"lake           {diffing.lake if '://' in diffing.lake else os.path.relpath(diffing.lake)}"
+    if alerting is not None:
+        yield f"prometheus     {alerting.prometheus_url}"
+        yield f"alertmanager   {alerting.alertmanager_url} (what it sends is shown here)"
+    yield f"logs           {os.path.relpath(stack.logs)}"
+    exports = [f"{name}={shlex.quote(value)}" for name, value in _exports(stack)]
+    if exports:
+        yield f"other commands: export {' '.join(exports)}"
+
+
+def _exports(stack: "Stack") -> Iterator[tuple[str, str]]:
+    """What other commands, started here, would look for elsewhere."""
+    from workers.settings import DiffSettings, RedisSettings
+
+    if stack.kafka.kafka_bootstrap != kafka_settings(None).kafka_bootstrap:
+        yield "STREAKLINE_KAFKA_BOOTSTRAP", stack.kafka.kafka_bootstrap
+    diffing = stack.diffing
+    if diffing is None:
+        return
+    if diffing.redis is not None and diffing.redis.url != RedisSettings().redis_url:
+        yield "STREAKLINE_REDIS_URL", diffing.redis.url
+    if stack.diff_workers and diffing.lake != str(Path(settings_of(DiffSettings).lake).absolute()):
+        yield "STREAKLINE_LAKE", diffing.lake

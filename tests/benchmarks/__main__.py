@@ -7,7 +7,18 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("engine", "gradients", "publisher", "overhead", "fleet", "detect", "stream", "scrape", "pages")
+BENCHMARKS = (
+    "engine",
+    "gradients",
+    "publisher",
+    "overhead",
+    "fleet",
+    "detect",
+    "stream",
+    "scrape",
+    "pages",
+    "sae_diff",
+)
 
 
 def machine() -> str:

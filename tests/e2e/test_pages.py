@@ -20,11 +20,12 @@ from producers.status_server import StatusServer
 from producers.topics import topic_names
 from streakline.alerting import find_binaries
 from streakline.demo.recordings import FOLDER as RECORDINGS
+from streakline.diffing import DiffingSettings
 from tests.commands import settings_environ, streakline
 from tests.dashboards import questions
 from tests.live_runs import alerts, interleaved, live_run, one_step, signals
 from tests.publishing import publish, publish_to, signals_on
-from tests.running_stack import TOPICS, Alert, Running, running
+from tests.running_stack import ANY_DIFFING, TOPICS, Alert, Running, running
 from tests.workload import Fate, Published
 
 RIGHT_WITHIN_SECONDS = 60.0
@@ -38,9 +39,15 @@ def _servers_are_installed() -> None:
 
 
 @pytest.fixture
-def it(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
+def diffing() -> DiffingSettings | None:
+    """No diff workers, unless the test asks for some."""
+    return None
+
+
+@pytest.fixture
+def it(request: pytest.FixtureRequest, tmp_path: Path, diffing: DiffingSettings | None) -> Iterator[Running]:
     """A stack whose workers are scraped; of one worker unless the test asks for more."""
-    with running(tmp_path / "stack", workers=getattr(request, "param", 1)) as it:
+    with running(tmp_path / "stack", workers=getattr(request, "param", 1), diffing=diffing) as it:
         it.wait_for_scrape()
         yield it
 
@@ -96,8 +103,9 @@ def one_diff(run_id: str, seconds_ago: float) -> Published:
     return Published(event.project.encode(), encode(event))
 
 
+@pytest.mark.parametrize("diffing", [ANY_DIFFING])
 def test_every_dashboard_panel_has_data(it: Running) -> None:
-    """One run that has everything: a plateau, a spike, a loss that is not finite."""
+    """One run that has everything: a plateau, a spike, a loss that is not finite. And a diff worker."""
     steps = [one_step("e2e/all", loss=1.0, step=step) for step in range(25)]
     publish(it.stack.kafka, TOPICS, steps)
     it.wait_until(lambda: alerts(signals(steps)) <= it.firing())
@@ -108,7 +116,6 @@ def test_every_dashboard_panel_has_data(it: Running) -> None:
     silent = {
         (question.dashboard, question.panel, question.expression)
         for question in questions("e2e/all", {"__rate_interval": "20s", "__range": "1h"})
-        if not question.has_no_data_yet
     }
 
     def answered() -> bool:

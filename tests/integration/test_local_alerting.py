@@ -84,7 +84,8 @@ def test_ports_that_are_taken_are_left_to_whoever_has_them(tmp_path: Path) -> No
 @contextlib.contextmanager
 def up(folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """`streakline up` on free ports, until the block ends; it must have nothing to add."""
-    ports = ["--port", str(free_port()), "--metrics-port", str(free_port())]
+    ports = ["--port", str(free_port()), "--metrics-port", str(free_port()), "--diff-workers", "0"]
+    environ = {"STREAKLINE_REDIS_URL": "redis://127.0.0.1:1/0", **(environ or {})}
     process = start("up", *ports, "--state-dir", folder / "state", *options, environ=environ)
     try:
         yield process

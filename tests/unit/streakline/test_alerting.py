@@ -53,7 +53,7 @@ def opened(programs: Path) -> Iterator[Alerting]:
 
 
 def test_the_files_are_those_of_the_repository_but_for_the_addresses(opened: Alerting, tmp_path: Path) -> None:
-    opened.configure(tmp_path, tmp_path / "data", WORKERS)
+    opened.configure(tmp_path, tmp_path / "data", WORKERS, ["127.0.0.1:3"])
     moved = {
         Path("prometheus/prometheus.yml"): (
             b"127.0.0.1:9093",
@@ -61,15 +61,19 @@ def test_the_files_are_those_of_the_repository_but_for_the_addresses(opened: Ale
         ),
         Path("alertmanager/alertmanager.yml"): (b"127.0.0.1:9095", f"127.0.0.1:{opened.receiver.port}".encode()),
     }
-    targets = Path("prometheus/targets/stream.json")
+    targets = {
+        Path("prometheus/targets/stream.json"): WORKERS,
+        Path("prometheus/targets/diff.json"): ["127.0.0.1:3"],
+    }
     for server in ("prometheus", "alertmanager"):
         sources = [path for path in shipped(f"deploy/{server}").rglob("*") if path.is_file()]
         assert sources
         for source in sources:
             path = source.relative_to(ROOT / "deploy")
             expected = source.read_bytes().replace(*moved.get(path, (b"", b"")))
-            assert path == targets or (tmp_path / path).read_bytes() == expected, path
-    assert msgspec.json.decode((tmp_path / targets).read_bytes()) == [{"targets": WORKERS}]
+            assert path in targets or (tmp_path / path).read_bytes() == expected, path
+    for path, addresses in targets.items():
+        assert msgspec.json.decode((tmp_path / path).read_bytes()) == [{"targets": addresses}]
 
 
 def test_what_an_earlier_version_left_behind_is_gone(opened: Alerting, tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from producers.codec import encode
+from streakline.cli.progress import diff_progress
 from stream_app.engine.replay import steps
 from tests.commands import COMMAND
 
@@ -30,3 +34,17 @@ def test_progress_is_shown_where_somebody_looks_and_not_between_the_results(tmp_
     results = shown_on_a_terminal("detect", path)
     assert "detecting" not in results
     assert "non_finite" in results
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_diff_shows_its_stage_where_somebody_looks(
+    looks: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: looks)
+    with diff_progress() as progress:
+        progress("reading", 0.0)
+        progress("behaviour", 0.5)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert ("behaviour" in shown.err, " 50%" in shown.err, shown.err == "") == (looks, looks, not looks)

@@ -2,8 +2,18 @@ from itertools import permutations
 
 import pytest
 
-from producers.events import Lifecycle, RunCompleted, RunFailed, RunStarted, Severity, Signal
-from streakline.cli.run_rows import RunBook, RunRow, SignalCounts
+from producers.events import (
+    DiffCompleted,
+    DiffFailed,
+    DiffFailure,
+    Lifecycle,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    Severity,
+    Signal,
+)
+from streakline.cli.run_rows import DiffState, RunBook, RunRow, SignalCounts
 from stream_app.engine.state import RunState
 
 STARTED = RunStarted(run_id="a", ts=100.0, attempt=1, project="llm")
@@ -62,6 +72,7 @@ def test_an_announced_run_that_goes_on() -> None:
         last_loss=2.5,
         started=100.0,
         signals=SignalCounts(warning=2, info=1),
+        diff=None,
     )
 
 
@@ -110,3 +121,30 @@ def test_a_deleted_state_alone_is_no_run() -> None:
 def test_the_run_that_started_last_is_at_the_end() -> None:
     made = book(STARTED, RunStarted(run_id="b", ts=50.0), signal("info", run_id="c"))
     assert [each.run for each in made.rows()] == ["c", "b", "a"]
+
+
+def done(attempt: int = 1) -> DiffCompleted:
+    sha = "ab" * 8
+    return DiffCompleted(run_id="a", ts=1.0, attempt=attempt, diff_id=sha, base_sha=sha, ft_sha=sha, probes_sha=sha)
+
+
+def failed(reason: DiffFailure) -> DiffFailed:
+    return DiffFailed(run_id="a", ts=1.0, attempt=1, reason=reason, error="x")
+
+
+def test_how_its_diff_ended_is_a_runs_last_word_of_it() -> None:
+    made = book(COMPLETED)
+    made.add_diff(done(attempt=0))
+    assert [each.diff for each in made.rows()] == [None]
+    made.add_diff(failed("missing"))
+    assert [each.diff for each in made.rows()] == [DiffState(state="failed", reason="missing")]
+    made.add_diff(done())
+    assert [each.diff for each in made.rows()] == [DiffState(state="done", diff_id="ab" * 8)]
+
+
+def test_a_diff_that_is_being_made_is_made_again() -> None:
+    made = book(COMPLETED)
+    made.add_diff(failed("out_of_memory"))
+    made.add_diff_under_way("a", 1, stage="behaviour", percent=12.5, eta_seconds=None)
+    made.add_diff_under_way("nobody", 1, stage="behaviour", percent=12.5, eta_seconds=None)
+    assert [each.diff for each in made.rows()] == [DiffState(state="making", stage="behaviour", percent=12.5)]
