@@ -15,13 +15,10 @@ from workers.lake.schemas import table_to_rows
 from workers.lake.tables import SCHEMA_VERSION, Common, ModelDiffRow, RunRow
 from workers.lake.writer import Lake, low_confidence_jsonl
 from workers.model_pair import ModelPair
-from workers.progress import Progress, Stage, stages
+from workers.progress import BASE_WAS_KEPT, BASE_WAS_MEASURED, Progress, Stage, stages
 from workers.settings import DiffSettings
 
 logger = logging.getLogger("streakline.diff")
-
-BASE_WAS_KEPT = "came from the cache"
-BASE_WAS_MEASURED = "was measured"
 
 _READ, _BASE, _FINE_TUNED = 0.05, 0.5, 0.98
 """shares of the whole at which reading, the base and the fine-tuned model are done with"""
@@ -30,7 +27,7 @@ _WEIGHTS: dict[Stage, float] = {"loading": 1, "behaviour": 10, "calibration": 4,
 
 
 class DiffMaker:
-    """Makes diffs, one at a time: what `workers.diff_worker.MakeDiff` asks for."""
+    """Makes diffs, one at a time: what `workers.job_runner.MakeDiff` asks for."""
 
     def __init__(self, settings: DiffSettings, *, cache: BaseCache, roots: Sequence[str] | None = None) -> None:
         """`roots` in place of the settings'. Raises ValueError where the settings' lake is neither folder nor URI."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from producers.events import DiffCompleted, DiffFailed
 from workers.jobs import DiffJob
 
 
@@ -19,6 +20,8 @@ class Entry(Struct):
     value: bytes | None
     job: DiffJob | None
     """None: it asks for nothing"""
+    result: DiffCompleted | DiffFailed | None = None
+    """what the job came to, whether or not anybody was told of it yet"""
     is_done: bool = False
     tries: int = 0
     not_before: float = 0.0

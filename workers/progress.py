@@ -7,6 +7,11 @@ Stage = Literal["waiting", "reading", "loading", "behaviour", "calibration", "fe
 """in this order; `loading` to `features` once for each of the two models"""
 
 
+BASE_WAS_KEPT = "came from the cache"
+BASE_WAS_MEASURED = "was measured"
+"""what a worker's log says of a diff's base"""
+
+
 class Progress(Protocol):
     """Takes the stage, and the share of the whole diff that is done. Raises `DiffCancelled` where it has to end."""
 

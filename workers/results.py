@@ -3,15 +3,13 @@
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from producers.codec import encode
-from producers.events import DiffCompleted, DiffFailed, DiffFailure
+from producers.events import DiffCompleted, DiffFailed
 from producers.kafka import KafkaSettings, producer_config
 from producers.topics import Topics
 from workers.errors import TransientDiffError
-from workers.jobs import DiffJob
 from workers.pending import Entry
 
 _ACKNOWLEDGED_WITHIN_SECONDS = 30.0
-_MAX_ERROR_CHARACTERS = 2000
 
 
 class Results:
@@ -25,19 +23,11 @@ class Results:
         """The diff is in the lake."""
         self._send((self._topics.diffs, event.project.encode(), encode(event), []))
 
-    def failed(self, entry: Entry, job: DiffJob, reason: DiffFailure, error: str) -> None:
+    def failed(self, entry: Entry, event: DiffFailed) -> None:
         """The diff cannot be made: told to whoever follows the diffs, and the record kept as it came."""
-        event = DiffFailed(
-            run_id=job.run_id,
-            ts=job.completed_at,
-            reason=reason,
-            error=error[:_MAX_ERROR_CHARACTERS],
-            attempt=job.attempt,
-            project=job.project,
-        )
         self._send(
             (self._topics.diffs, event.project.encode(), encode(event), []),
-            (self._topics.dead_letters, entry.key, entry.value, self._headers(entry, reason, error)),
+            (self._topics.dead_letters, entry.key, entry.value, self._headers(entry, event.reason, event.error)),
         )
 
     def refused(self, entry: Entry, reason: str, detail: str) -> None:
