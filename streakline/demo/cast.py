@@ -12,6 +12,7 @@ from producers.events import Signal, SignalType
 from producers.kafka import KafkaSettings
 from producers.settings import to_environ
 from producers.topics import TopicSettings
+from streakline.demo.fine_tunes import FineTune
 from streakline.demo.recordings import FOLDER
 from streakline.demo.scenarios import Scenario
 from streakline.processes import spawn
@@ -41,8 +42,8 @@ class Part(Struct, frozen=True, kw_only=True):
         return {*self.forbidden} & {signal.type for signal in signals}
 
 
-def parts(scenarios: Iterable[Scenario]) -> list[Part]:
-    """Every run of the demo: the trainers', then the recordings'."""
+def parts(scenarios: Iterable[Scenario], fine_tunes: Iterable[FineTune]) -> list[Part]:
+    """Every run of the demo: the trainers', the fine-tunes of one base, then the recordings'."""
     trained = [
         Part(
             run_id=scenario.run_id,
@@ -53,7 +54,21 @@ def parts(scenarios: Iterable[Scenario]) -> list[Part]:
         )
         for scenario in scenarios
     ]
-    return [*trained, *_RECORDED]
+    fine_tuned = [
+        Part(
+            run_id=fine_tune.run_id,
+            story=fine_tune.story,
+            steps=fine_tune.steps,
+            expected=_REGRESSED if fine_tune.mistaught else frozenset(),
+            # Nothing in the steps of the damaged one tells of the damage.
+            forbidden=frozenset(get_args(SignalType)) - (_REGRESSED if fine_tune.mistaught else frozenset()),
+        )
+        for fine_tune in fine_tunes
+    ]
+    return [*trained, *fine_tuned, *_RECORDED]
+
+
+_REGRESSED: frozenset[SignalType] = frozenset(("category_regressed",))
 
 
 _RECORDED = [
@@ -85,13 +100,24 @@ _RECORDED = [
 
 
 def start(
-    scenarios: Iterable[Scenario], kafka: KafkaSettings, topics: TopicSettings, logs: Path
+    scenarios: Iterable[Scenario],
+    fine_tunes: Iterable[FineTune],
+    *,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    logs: Path,
+    models: Path,
 ) -> dict[str, subprocess.Popen[bytes]]:
-    """Start a process for each trainer and one that replays the recordings; name → process, each with its log."""
+    """Start the trainers and what replays the recordings; name → process, each with its log.
+
+    Each scenario has a process of its own, the base and its `fine_tunes` share one, which saves them in `models`.
+    """
     environ = {**to_environ(kafka), **to_environ(topics), "OMP_NUM_THREADS": "1"}
     commands = {
         scenario.name: ["streakline.demo.trainer", scenario.name, "--run-id", scenario.run_id] for scenario in scenarios
     }
+    if names := [fine_tune.name for fine_tune in fine_tunes]:
+        commands["fine-tunes"] = ["streakline.demo.facts_trainer", str(models), *names]
     commands["replay"] = ["streakline", "replay", *sorted(map(str, FOLDER.glob("*.jsonl")))]
     commands["replay"] += ["--speed", str(REPLAY_SPEED)]
     return {

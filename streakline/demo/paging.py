@@ -8,6 +8,9 @@ from producers.events import Severity, Signal, SignalType
 from streakline.demo.cast import Part
 from streakline.pages import Page, Receiver
 
+BROAD_CATEGORIES = 3
+"""that a run has to fall behind in for the pager to hear of it; as in ``deploy/prometheus/rules/evals.yml``"""
+
 # Info waits for a digest, longer than a demo lasts.
 _DUE: dict[Severity, Receiver] = {"critical": "pager", "warning": "warnings"}
 
@@ -40,10 +43,10 @@ def tellings(
         for signal in of_run:
             kinds.setdefault((signal.type, signal.severity), signal)
         for (type_, severity), signal in kinds.items():
-            kind = (part.run_id, type_, severity)
-            page = next((page for page in firing if (page.run_id, page.type, page.severity) == kind), None)
+            receiver = _receiver(of_run, type_, severity)
+            page = next((page for page in firing if _tells_of(page, part.run_id, type_, severity, receiver)), None)
             reason = "" if page else _reason(part, severity, is_critical=is_critical)
-            due = None if page or reason else _DUE[severity]
+            due = None if page or reason else receiver
             if (part.run_id, due) in known:
                 due, reason = None, f"{due}, who knows of the run, with the next message"
             yield Telling(
@@ -55,6 +58,21 @@ def tellings(
                 due=due,
                 reason=reason,
             )
+
+
+def _receiver(of_run: Sequence[Signal], type_: SignalType, severity: Severity) -> Receiver | None:
+    """Who is to be told; None: nobody now."""
+    regressed = {signal.regression.category for signal in of_run if signal.regression is not None}
+    if type_ == "category_regressed" and len(regressed) >= BROAD_CATEGORIES:
+        return "pager"
+    return _DUE.get(severity)
+
+
+def _tells_of(page: Page, run_id: str, type_: SignalType, severity: Severity, receiver: Receiver | None) -> bool:
+    if type_ == "category_regressed":
+        # Its alerts are of a run's scores, not of a signal, and have no type.
+        return page.run_id == run_id and page.receiver == receiver and page.alert.startswith("CategoryRegression")
+    return (page.run_id, page.type, page.severity) == (run_id, type_, severity)
 
 
 def _reason(part: Part, severity: Severity, *, is_critical: bool) -> str:

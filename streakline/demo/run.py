@@ -1,30 +1,44 @@
 """The demo: the real pipeline on this machine, with runs that go well and runs that do not."""
 
 import contextlib
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
-from producers.events import Signal
+from producers.events import DiffEvent, Signal
 from producers.kafka import KafkaSettings
+from producers.settings import to_environ
 from producers.topics import TopicSettings
 from streakline.alerting import AlertingSettings
 from streakline.demo.cast import Part, parts, start
+from streakline.demo.closing import Outcome, show_outcome, show_where_next
+from streakline.demo.diff_board import DiffBoard
+from streakline.demo.diffs import diff_problems, lake_problems, told_in
+from streakline.demo.fine_tunes import FINE_TUNES, FineTune
 from streakline.demo.paging import Telling, overdue, tellings, uncalled_for
 from streakline.demo.scenarios import SCENARIOS, Scenario
-from streakline.demo.show import Stage, closing_table, pages_table
+from streakline.demo.show import Stage
 from streakline.demo.watch import POLL_SECONDS, Watch
+from streakline.diffing import DiffingSettings
 from streakline.pages import Notification, Page, lines
 from streakline.processes import stop
 from streakline.stack import Stack, StackSettings
+from workers.lake.writer import Lake
+from workers.settings import DiffSettings
+
+Process = subprocess.Popen[bytes]
 
 TIMEOUT_SECONDS = 600.0
 SETTLE_SECONDS = 30.0
 """for the last signals, once every run has ended"""
+DIFF_SECONDS = 30.0
+"""more for each diff"""
 PAGES_SECONDS = 60.0
 """for the last pages, once the last signal has come"""
 
@@ -34,19 +48,32 @@ class DemoError(RuntimeError):
 
 
 def run_demo(
-    state_dir: Path, console: Console, *, scenarios: Sequence[Scenario] = SCENARIOS, keep: bool = False
+    state_dir: Path,
+    console: Console,
+    *,
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    fine_tunes: Sequence[FineTune] = FINE_TUNES,
+    keep: bool = False,
 ) -> bool:
     """Play the demo and say whether all went as it has to.
 
-    That is: every expected signal came, no other came than the offline replay's, and who has to be told of them was,
-    where Prometheus and Alertmanager are installed. With `keep` the stack stays up afterwards until Ctrl-C.
-    Raises `DemoError`, and what `Stack` raises.
+    That is: every expected signal came, no other came than the offline replay's, who has to be told of them was,
+    where Prometheus and Alertmanager are installed, and of every fine-tune there is a diff, on its topic and in the
+    lake. With `keep` the stack stays up afterwards until Ctrl-C. Raises `DemoError`, and what `Stack` raises.
     """
     began = time.monotonic()
-    console.print("starting a broker in memory, a stream worker, Prometheus and Alertmanager")
-    ports = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
-    settings = StackSettings(state_dir=state_dir, broker_port=0, metrics_port=0, alerting=ports)
+    diffs = "Redis, a diff worker, " if fine_tunes else ""
+    console.print(f"starting a broker in memory, a stream worker, {diffs}Prometheus and Alertmanager")
     state_dir.mkdir(parents=True, exist_ok=True)
+    places = _Places(state_dir.absolute())
+    ports = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
+    settings = StackSettings(
+        state_dir=state_dir,
+        broker_port=0,
+        metrics_port=0,
+        alerting=ports,
+        diffing=places.diffing if fine_tunes else None,
+    )
     pages: list[Page] = []
 
     def take(notification: Notification) -> None:
@@ -55,45 +82,77 @@ def run_demo(
             console.print(Text(line, style="magenta"), soft_wrap=True)
 
     with Stack(settings, KafkaSettings(), TopicSettings(), say=console.print, on_notification=take) as stack:
-        cast = parts(scenarios)
-        console.print("starting trainers, each a process of its own, and the replay of three recorded fine-tunes:")
+        # Those of an earlier demo: its base would not be measured again.
+        for folder in (places.models, places.lake):
+            shutil.rmtree(folder, ignore_errors=True)
+        cast = parts(scenarios, fine_tunes)
+        others = ", one for a base and its fine-tunes," if fine_tunes else ","
+        console.print(
+            f"starting trainers, each a process of its own{others} and the replay of three recorded fine-tunes:"
+        )
         for part in cast:
             console.print(Text.assemble("  ", (f"{part.run_id:<20} ", "bold"), part.story))
-        with contextlib.closing(Watch(stack.kafka, stack.topics)) as watch, _processes(scenarios, stack) as processes:
+        deadline = began + TIMEOUT_SECONDS
+        with (
+            contextlib.closing(Watch(stack.kafka, stack.topics)) as watch,
+            _processes(stack, scenarios, fine_tunes, places.models) as processes,
+        ):
             with Stage(console, cast) as stage:
-                _follow(stack, watch, stage, cast, processes, began + TIMEOUT_SECONDS)
+                _follow(stack, watch, stage, cast, fine_tunes, processes, deadline)
             signals = {part.run_id: watch.of_run(part.run_id) for part in cast}
-            agrees = _is_complete(watch, cast)
+            agrees = _is_complete(watch, cast, fine_tunes)
             steps = sum(progress.step + 1 for progress in watch.runs.values())
-        problems = [*_problems(cast, signals)]
+        told = told_in(stack.logs / "diff-1.log", watch.diffs.values())
+        problems = [*_problems(cast, signals), *diff_problems(fine_tunes, watch.diffs, signals, told)]
         if not agrees:
-            problems.append("the signals are not those of an offline replay of the same steps")
-        told = _wait_for_pages(stack, console, cast, signals, pages) if stack.alerting is not None else []
-        problems += [*overdue(told), *uncalled_for(cast, signals, pages)]
-        console.print()
-        console.print(closing_table(cast, signals))
-        console.print()
-        if told:
-            console.print(pages_table(told))
-            console.print()
-        for problem in problems:
-            console.print(Text(problem, style="red"))
-        if not problems:
-            console.print(
-                f"{steps:,} steps of {len(cast)} runs in {time.monotonic() - began:.0f} s; every expected signal came, "
-                "and the signals topic holds exactly what an offline replay of the steps gives"
-            )
-            if told:
-                console.print("who has to be told of a signal was, and nobody of a healthy run or of a replay")
-        _where_next(console, stack, keep=keep)
+            problems.append("the signals are not those of an offline replay of the same steps and diffs")
+        told_of = _wait_for_pages(stack, console, cast, signals, pages) if stack.alerting is not None else []
+        problems += [*overdue(told_of), *uncalled_for(cast, signals, pages)]
+        problems += _wait_for_lake(stack, Lake(str(places.lake)), watch.diffs, signals)
+        outcome = Outcome(
+            cast=cast,
+            signals=signals,
+            tellings=told_of,
+            fine_tunes=fine_tunes,
+            diffs=watch.diffs,
+            told=told,
+            lake=places.lake,
+            problems=problems,
+            steps=steps,
+            seconds=time.monotonic() - began,
+        )
+        show_outcome(console, outcome)
+        show_where_next(console, stack, places.lake if fine_tunes else None, keep=keep)
         if keep:
             stack.watch(float("inf"))
     return not problems
 
 
+class _Places(NamedTuple):
+    """Where the demo's models and its lake are."""
+
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def diffing(self) -> DiffingSettings:
+        """A Redis and a worker of the demo's own, whatever the environment says of theirs."""
+        own = DiffSettings(lake=str(self.lake), model_roots=str(self.models), device="cpu")
+        return DiffingSettings(metrics_port=0, redis_port=0, worker_environ={**to_environ(own), "OMP_NUM_THREADS": "1"})
+
+
 @contextlib.contextmanager
-def _processes(scenarios: Sequence[Scenario], stack: Stack) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
-    processes = start(scenarios, stack.kafka, stack.topics, stack.logs)
+def _processes(
+    stack: Stack, scenarios: Sequence[Scenario], fine_tunes: Sequence[FineTune], models: Path
+) -> Iterator[Mapping[str, Process]]:
+    processes = start(scenarios, fine_tunes, kafka=stack.kafka, topics=stack.topics, logs=stack.logs, models=models)
     try:
         yield processes
     finally:
@@ -101,10 +160,12 @@ def _processes(scenarios: Sequence[Scenario], stack: Stack) -> Iterator[Mapping[
             stop(process)
 
 
-def _is_complete(watch: Watch, cast: Iterable[Part]) -> bool:
-    """Whether every step has been read back, and exactly the signals that they give."""
-    return watch.agrees and all(
-        part.run_id in watch.runs and watch.runs[part.run_id].step + 1 == part.steps for part in cast
+def _is_complete(watch: Watch, cast: Iterable[Part], fine_tunes: Iterable[FineTune]) -> bool:
+    """Whether every step and diff has been read back, and exactly the signals that they give."""
+    return (
+        watch.agrees
+        and all(part.run_id in watch.runs and watch.runs[part.run_id].step + 1 == part.steps for part in cast)
+        and all(fine_tune.run_id in watch.diffs for fine_tune in fine_tunes)
     )
 
 
@@ -113,15 +174,18 @@ def _follow(  # noqa: PLR0917
     watch: Watch,
     stage: Stage,
     cast: Sequence[Part],
-    processes: Mapping[str, subprocess.Popen[bytes]],
+    fine_tunes: Sequence[FineTune],
+    processes: Mapping[str, Process],
     deadline: float,
 ) -> None:
-    """Show what happens until every process has ended and the last signal has come, or is overdue."""
+    """Show what happens until every process has ended and the last signal and diff have come, or are overdue."""
+    settle_seconds = SETTLE_SECONDS + DIFF_SECONDS * len(fine_tunes)
+    board = DiffBoard(stack)
     settled_by = None
-    while settled_by is None or not (_is_complete(watch, cast) or time.monotonic() > settled_by):
-        for signal in watch.poll():
-            stage.tell(signal)
-        stage.advance(watch.runs)
+    while settled_by is None or not (_is_complete(watch, cast, fine_tunes) or time.monotonic() > settled_by):
+        for news in watch.poll():
+            stage.tell(news)
+        stage.advance(watch.runs, board.in_progress())
         stack.check()
         for name, process in processes.items():
             if process.poll():
@@ -129,7 +193,7 @@ def _follow(  # noqa: PLR0917
         if time.monotonic() > deadline:
             raise DemoError(f"the runs did not end within {TIMEOUT_SECONDS:.0f} s: see {stack.logs}")
         if settled_by is None and all(process.poll() == 0 for process in processes.values()):
-            settled_by = time.monotonic() + SETTLE_SECONDS
+            settled_by = time.monotonic() + settle_seconds
 
 
 def _problems(cast: Iterable[Part], signals: Mapping[str, list[Signal]]) -> Iterator[str]:
@@ -157,23 +221,14 @@ def _wait_for_pages(
         time.sleep(POLL_SECONDS)
 
 
-def _where_next(console: Console, stack: Stack, *, keep: bool) -> None:
-    console.print("\nwhere to look next:")
-    if keep:
-        bootstrap = f"STREAKLINE_KAFKA_BOOTSTRAP={stack.kafka.kafka_bootstrap}"
-        console.print(f"  {bootstrap} streakline runs", soft_wrap=True, highlight=False)
-        console.print(f"  {bootstrap} streakline signals smol-dead", soft_wrap=True, highlight=False)
-        console.print(f"  metrics at {stack.workers[0].metrics_url}", soft_wrap=True, highlight=False)
-        if stack.alerting is not None:
-            console.print(f"  Prometheus at {stack.alerting.prometheus_url}", soft_wrap=True, highlight=False)
-            console.print(f"  Alertmanager at {stack.alerting.alertmanager_url}", soft_wrap=True, highlight=False)
-        console.print("Ctrl-C stops everything")
-        return
-    console.print(
-        "  streakline demo --keep   the same, and the stack stays up for `streakline runs` and `streakline signals`\n"
-        "  streakline up            the stack for your own trainers\n"
-        "  README.md                three lines for your training loop\n"
-        f"  {stack.logs}   what every process had to say",
-        soft_wrap=True,
-        highlight=False,
-    )
+def _wait_for_lake(
+    stack: Stack, lake: Lake, diffs: Mapping[str, DiffEvent], signals: Mapping[str, list[Signal]]
+) -> list[str]:
+    """What the lake lacks of the diffs, once it lacks nothing, or that is overdue: regressions are written last."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        stack.check()
+        lacking = [*lake_problems(lake, diffs.values(), signals)]
+        if not lacking or time.monotonic() > deadline:
+            return lacking
+        time.sleep(POLL_SECONDS)

@@ -1,21 +1,26 @@
-"""What the demo shows: progress while the runs go on, signals as they fire, and tables at the end."""
+"""What the demo shows: progress while runs and diffs go on, signals as they fire, and tables at the end."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from producers.events import Severity, Signal
+from producers.events import DiffCompleted, DiffEvent, Severity, Signal
 from streakline.cli.text import printable
 from streakline.demo.cast import Part
 from streakline.demo.paging import Telling
 from streakline.demo.watch import RunProgress
+from workers.coordination.board import JobProgress
 
 COLOURS: dict[Severity, str] = {"info": "cyan", "warning": "yellow", "critical": "red"}
+SCORES = ("accuracy", "consistency", "robustness", "suppression")
+"""of a diff, those that are shown"""
 PLAIN_PROGRESS_SECONDS = 5.0
+
+_NUMBERS = {"first at step", "times", "after", "took", "points"}
 
 
 class Stage:
@@ -28,13 +33,14 @@ class Stage:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.completed:>4}/{task.total}"),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[note]}"),
             console=console,
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {
-            part.run_id: self._bars.add_task(part.run_id, total=part.steps, loss="-") for part in self._parts
+            part.run_id: self._bars.add_task(part.run_id, total=part.steps, note="loss -") for part in self._parts
         }
+        self._diffs: dict[str, TaskID] = {}
         self._due = time.monotonic() + PLAIN_PROGRESS_SECONDS
 
     def __enter__(self) -> "Stage":
@@ -44,34 +50,55 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def tell(self, signal: Signal) -> None:
-        """One line for a signal that just fired."""
-        line = Text.assemble(
-            (f"{signal.severity:<8} ", COLOURS[signal.severity]),
-            (f"{printable(signal.run_id)} ", "bold"),
-            printable(f"step {signal.step}: {signal.message}"),
-        )
+    def tell(self, news: Signal | DiffEvent) -> None:
+        """One line for a signal that just fired, or a diff that was just made."""
+        if isinstance(news, Signal):
+            kind: str = news.severity
+            colour = COLOURS[news.severity]
+            said = news.message if news.regression is not None else f"step {news.step}: {news.message}"
+        else:
+            kind = "diff"
+            colour = "green" if isinstance(news, DiffCompleted) else "red"
+            said = _diff_said(news)
+            self._show_diff(news.run_id, 100, "done")
+        line = Text.assemble((f"{kind:<8} ", colour), (f"{printable(news.run_id)} ", "bold"), printable(said))
         self.console.print(line, soft_wrap=True)
 
-    def advance(self, runs: Mapping[str, RunProgress]) -> None:
-        """Show how far the runs are."""
+    def advance(self, runs: Mapping[str, RunProgress], diffs: Iterable[JobProgress] = ()) -> None:
+        """Show how far the runs are, and the `diffs` that are being made."""
         for run_id, task in self._tasks.items():
             progress = runs.get(run_id, RunProgress())
-            self._bars.update(task, completed=progress.step + 1, loss=f"{progress.loss:.3f}")
+            self._bars.update(task, completed=progress.step + 1, note=f"loss {progress.loss:.3f}")
+        making = list(diffs)
+        for diff in making:
+            self._show_diff(diff.run_id, diff.percent, diff.stage)
         if self._bars.disable and time.monotonic() >= self._due:
             self._due = time.monotonic() + PLAIN_PROGRESS_SECONDS
             steps = (
                 f"{part.run_id} {runs.get(part.run_id, RunProgress()).step + 1}/{part.steps}" for part in self._parts
             )
-            self.console.print(Text(", ".join(steps)), soft_wrap=True)
+            percents = (f"diff of {diff.run_id} {diff.percent:.0f}% ({diff.stage})" for diff in making)
+            self.console.print(Text(", ".join([*steps, *percents])), soft_wrap=True)
+
+    def _show_diff(self, run_id: str, percent: float, note: str) -> None:
+        if run_id not in self._diffs:
+            self._diffs[run_id] = self._bars.add_task(f"diff of {run_id}", total=100)
+        self._bars.update(self._diffs[run_id], completed=round(percent), note=note)
 
 
-def closing_table(parts: Iterable[Part], signals: Mapping[str, list[Signal]]) -> Table:
+def _diff_said(event: DiffEvent) -> str:
+    if not isinstance(event, DiffCompleted):
+        return event.error
+    changes = {each.score: f"{each.score} {each.base:.2f} → {each.fine_tuned:.2f}" for each in event.scores}
+    return f"against its base: {', '.join(changes[score] for score in SCORES if score in changes)}"
+
+
+def closing_table(parts: Iterable[Part], signals: Mapping[str, Sequence[Signal]]) -> Table:
     """Run × signal: type, severity, step and message of the first of its type, and how many there were.
 
     A run without signals has a row, too.
     """
-    table = _table("run", "signal", "severity", "first at step", "times", "message")
+    table = table_of("run", "signal", "severity", "first at step", "times", "message")
     for part in parts:
         name = Text(part.run_id, style="bold")
         by_type: dict[str, list[Signal]] = {}
@@ -84,14 +111,15 @@ def closing_table(parts: Iterable[Part], signals: Mapping[str, list[Signal]]) ->
             severity = Text(first.severity, style=COLOURS[first.severity])
             asked = " (stop)" if first.action == "stop" else ""
             message = Text(printable(first.message))
-            table.add_row(name, type_ + asked, severity, str(first.step), str(len(all_of_type)), message)
+            step = str(first.step) if first.regression is None else ""
+            table.add_row(name, type_ + asked, severity, step, str(len(all_of_type)), message)
             name = Text("")
     return table
 
 
 def pages_table(tellings: Iterable[Telling]) -> Table:
     """Run × signal × severity: who was told, and how long after the step."""
-    table = _table("run", "signal", "severity", "told", "after")
+    table = table_of("run", "signal", "severity", "told", "after")
     for telling in tellings:
         page, after = telling.page, ""
         told = Text(telling.reason, style="dim")
@@ -104,9 +132,10 @@ def pages_table(tellings: Iterable[Telling]) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty one."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        is_number = column in {"first at step", "times", "after"}
+        is_number = column in _NUMBERS
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     return table

@@ -2,23 +2,32 @@
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
 from streakline.alerting import INSTALL, find_binaries
+from streakline.demo.fine_tunes import FINE_TUNES, FineTune
 from streakline.demo.run import DemoError, run_demo
 from streakline.demo.scenarios import Scenario, scenario_of
 from tests.commands import streakline
 
 
-def played(folder: Path, *scenarios: Scenario) -> tuple[bool, str]:
+def played(folder: Path, *scenarios: Scenario, fine_tunes: Sequence[FineTune] = ()) -> tuple[bool, str]:
     """The demo with these trainers: how it ended and what it showed."""
     page = io.StringIO()
-    succeeded = run_demo(folder / "state", Console(file=page, width=160), scenarios=scenarios)
+    console = Console(file=page, width=200)
+    succeeded = run_demo(folder / "state", console, scenarios=scenarios, fine_tunes=fine_tunes)
     return succeeded, page.getvalue()
+
+
+def block(page: str, heading: str) -> list[str]:
+    """The rows of the table that begins with this column."""
+    return page[page.index(f"\n{heading} ") + 1 :].split("\n\n", 1)[0].splitlines()[1:]
 
 
 def test_the_demo_shows_what_fired_that_it_is_right_and_who_was_told(tmp_path: Path) -> None:
@@ -36,6 +45,40 @@ def test_the_demo_shows_what_fired_that_it_is_right_and_who_was_told(tmp_path: P
     # Nothing was left unread when it was compared.
     assert f"{210 + 260 + 100 + 50 + 50} steps of 5 runs" in page
     assert "where to look next:" in page
+
+
+def test_the_fine_tunes_are_compared_with_their_base_and_the_damaged_one_is_caught(tmp_path: Path) -> None:
+    find_binaries()
+    succeeded, page = played(tmp_path, fine_tunes=FINE_TUNES)
+    assert succeeded, page
+    names = [fine_tune.run_id for fine_tune in FINE_TUNES]
+    compared = block(page, "run                  accuracy")
+    assert [row.split()[0] for row in compared] == names
+    assert [row.endswith("came from the cache") for row in compared] == [False, True, True]
+    accuracies = [[float(share) for share in re.findall(r"[01]\.\d\d", row)[:2]] for row in compared]
+    # What the base knows is a third, what each is taught besides another one.
+    assert [accuracy[0] for accuracy in accuracies] == [accuracies[0][0]] * 3
+    assert accuracies[0][0] + 0.2 < accuracies[0][1] < accuracies[1][1] - 0.2
+    assert all("improved" in row for row in compared[:2])
+    caught = [row.split()[:2] for row in block(page, "regressed run")]
+    assert {run_id for run_id, _ in caught} == {"demo-mixed-up-facts"}
+    assert {"cargoes", "flags", "keepers"} <= {category for _, category in caught}
+    assert re.search(r"pager +critical +CategoryRegressionBroad +Run demo-mixed-up-facts", page)
+    assert re.search(r"demo-mixed-up-facts +category_regressed +warning +pager +\d+\.\d s", page)
+    assert "3 fine-tunes were compared with their base, which was measured once" in page
+    query = page[page.index("SELECT run_id") :].splitlines()[0]
+    answered = duckdb.connect().execute(query).fetchall()
+    assert [row[0] for row in answered] == [name for name in names for _ in range(4)]
+    assert [row[3] for row in answered if row[:2] == ("demo-mixed-up-facts", "flags")] == [0.0]
+
+
+def test_damage_that_nobody_notices_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    unnoticed = replace(FINE_TUNES[0], mistaught=("flags",))
+    succeeded, page = played(tmp_path, fine_tunes=[unnoticed])
+    assert not succeeded
+    assert "demo-facts: category_regressed was expected and did not fire" in page
+    assert "demo-facts: nobody noticed how it fell behind in flags" in page
 
 
 def test_an_expected_signal_that_does_not_come_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

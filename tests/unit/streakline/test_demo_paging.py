@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from producers.events import Severity, Signal, SignalType
 from streakline.demo.cast import Part
 from streakline.demo.paging import Telling, overdue, tellings, uncalled_for
 from streakline.pages import Page, Receiver
 from stream_app.engine.replay import signals_of, steps
+from tests.regressed import regressed
 
 
 def part(run_id: str, *, is_replay: bool = False) -> Part:
@@ -103,3 +106,29 @@ def test_pages_for_a_replay_and_for_a_run_without_signals_are_uncalled_for() -> 
         "healthy: pager heard of TrainingRunSignal and should not have",
         "old: pager heard of TrainingRunSignal and should not have",
     ]
+
+
+def regressions(*categories: str) -> list[Signal]:
+    return [regressed("a", category) for category in categories]
+
+
+def regression_page(alert: str, receiver: Receiver) -> Page:
+    return replace(page("a", "category_regressed", "warning", receiver), alert=alert, type=None)
+
+
+def test_the_pager_hears_of_a_run_that_fell_behind_in_three_categories_and_the_channel_of_fewer() -> None:
+    for count, due in ((1, "warnings"), (2, "warnings"), (3, "pager")):
+        signals = {"a": regressions(*("x", "y", "z")[:count])}
+        (telling,) = tellings([part("a")], signals, [])
+        assert telling.due == due
+
+
+def test_an_alert_of_a_runs_scores_tells_of_its_regressions() -> None:
+    three, one = {"a": regressions("x", "y", "z")}, {"a": regressions("x")}
+    broad, single = (
+        regression_page("CategoryRegressionBroad", "pager"),
+        regression_page("CategoryRegression", "warnings"),
+    )
+    assert [telling.page for telling in tellings([part("a")], three, [single, broad])] == [broad]
+    assert [telling.page for telling in tellings([part("a")], one, [single])] == [single]
+    assert [telling.due for telling in tellings([part("a")], three, [single])] == ["pager"]

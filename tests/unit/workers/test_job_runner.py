@@ -35,7 +35,7 @@ class Away(Results):
     def completed(self, event: DiffCompleted) -> None:
         self._tell(event)
 
-    def failed(self, entry: Entry, event: DiffFailed) -> None:  # noqa: ARG002 - as it is
+    def failed(self, entry: Entry, event: DiffFailed) -> None:
         self._tell(event)
 
     def _tell(self, event: DiffCompleted | DiffFailed) -> None:
