@@ -43,7 +43,7 @@ def feature_texts(probes: Sequence[Probe]) -> list[str]:
 
 def _behaviour(model: LanguageModel, side: Model, probes: Sequence[Probe], done: Done) -> list[BehaviourRow]:
     return [
-        *consistency.measure(model, side, probes, stretch(done, 0.0, 0.2)),
-        *robustness.measure(model, side, probes, stretch(done, 0.2, 0.6)),
-        *suppression.measure(model, side, probes, stretch(done, 0.6, 1.0)),
+        *consistency.measure(model, side, probes, stretch(done, 0.0, 0.25)),
+        *robustness.measure(model, side, probes, stretch(done, 0.25, 0.7)),
+        *suppression.measure(model, side, probes, stretch(done, 0.7, 1.0)),
     ]

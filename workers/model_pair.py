@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 
 from workers.base_cache import BaseKey
+from workers.behaviour.rows import stretch
 from workers.comparison import Comparison, compare
 from workers.identity import Method
 from workers.inputs import Inputs
@@ -80,11 +81,14 @@ class ModelPair:
 
         def use(model: TransformersModel) -> Comparison:
             fine_tuned = measure(model, "fine_tuned", self._inputs.probes.probes, self._saes, begin)
-            # Through the fine-tuned model: the base is not loaded where it was measured before.
-            labels = {
-                after.layer: folder.labels(changed_features(before, after, thresholds), model)
-                for folder, before, after in zip(self._folders, base.layers, fine_tuned.layers, strict=True)
-            }
+            layers = list(zip(self._folders, base.layers, fine_tuned.layers, strict=True))
+            labelling = begin("labels")
+            labels = {}
+            for number, (folder, before, after) in enumerate(layers):
+                changed = changed_features(before, after, thresholds)
+                done = stretch(labelling, number / len(layers), (number + 1) / len(layers))
+                # Through the fine-tuned model: the base is not loaded where it was measured before.
+                labels[after.layer] = folder.labels(changed, model, done)
             return compare(
                 base,
                 fine_tuned,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-Stage = Literal["waiting", "reading", "loading", "behaviour", "calibration", "features", "writing"]
+Stage = Literal["waiting", "reading", "loading", "behaviour", "calibration", "features", "labels", "writing"]
 """in this order; `loading` to `features` once for each of the two models"""
 
 

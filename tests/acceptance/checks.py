@@ -55,6 +55,8 @@ def of_itself(same: Outcome) -> Iterator[str]:
         row for row in same.layers if row.n_changed or row.mean_abs_delta or row.fvu_base != row.fvu_fine_tuned
     ]:
         yield f"base: layer {changed[0].layer} has {changed[0].n_changed} changed features against itself"
+    if same.run.heaviest_layers:
+        yield f"base: layers {same.run.heaviest_layers} are called rewritten against itself"
     if moving := sum(row.delta_mean != 0 for row in same.features):
         yield f"base: {moving} features moved"
     for row in same.calibration:

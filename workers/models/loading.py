@@ -53,6 +53,7 @@ def load(
     Both sides of a comparison want one tokenizer: pass `tokenizer_home(…)`. Raises DiffError.
     """
     check_pair(base, checkpoint)
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     home = tokenizer_home(tokenizer_folder, checkpoint.folder, base.folder)
     with transient_out_of_memory(f"loading {checkpoint.folder}"):

@@ -133,9 +133,10 @@ def is_ill_fitting(fvu_base: float, fvu_fine_tuned: float) -> bool:
 
 
 def heaviest_layers(rows: Sequence[SaeLayerRow]) -> tuple[int, ...]:
-    """Layers by share of features changed, then by mean |Δ|, most first; of equals the lower layer."""
+    """Layers in which a feature changed, by the share that did, then by mean |Δ|, most first; of equals the lower."""
+    changed = [row for row in rows if row.n_changed]
     return tuple(
-        row.layer for row in sorted(rows, key=lambda row: (-row.changed_share, -row.mean_abs_delta, row.layer))
+        row.layer for row in sorted(changed, key=lambda row: (-row.changed_share, -row.mean_abs_delta, row.layer))
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from msgspec import Struct
 
+from workers.models.language_model import Done
 from workers.models.transformers_model import TransformersModel
 from workers.sae.encoder import Sae, check_layer, check_width
 from workers.sae.formats import load_sae
@@ -19,13 +20,14 @@ class SaeFolder(Struct, frozen=True):
     sae: Sae
     folder: Path
 
-    def labels(self, features: Sequence[int], model: TransformersModel) -> dict[int, str]:
+    def labels(self, features: Sequence[int], model: TransformersModel, done: Done) -> dict[int, str]:
         """Of a sidecar file; where there is none, of `features` by logit lens through `model`. Raises `DiffError`."""
         written = read_labels(self.folder, self.sae.n_features)
         if written or not features:
             return written
         rows = self.sae.read_decoder()[torch.tensor(features, device=self.sae.encoder.device)]
-        return dict(zip(features, logit_lens_labels(rows, model.unembedding, model.token_text), strict=True))
+        labels = logit_lens_labels(rows, model.unembedding, model.token_text, done)
+        return dict(zip(features, labels, strict=True))
 
 
 def load_saes(

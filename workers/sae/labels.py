@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from workers.models.language_model import Done
 from workers.sae.formats.refusals import invalid
 
 MAX_LABEL = 200
@@ -65,7 +66,10 @@ def _decode_jsonl(raw: bytes) -> Iterable[tuple[int, str]]:
 
 
 def logit_lens_labels(
-    decoder_rows: torch.Tensor, unembedding: torch.Tensor, token_text: Callable[[int], str]
+    decoder_rows: torch.Tensor,
+    unembedding: torch.Tensor,
+    token_text: Callable[[int], str],
+    done: Done = lambda _: None,
 ) -> list[str]:
     """Of (features, width) the tokens that each row raises most, read straight through (vocabulary, width).
 
@@ -78,6 +82,7 @@ def logit_lens_labels(
         logits = rows.to(unembedding.device, unembedding.dtype) @ unembedding.T
         top: list[list[int]] = logits.topk(k, dim=-1).indices.tolist()
         labels.extend(tidy(" · ".join(_shown(token_text(token)) for token in tokens)) for tokens in top)
+        done(len(labels) / max(len(decoder_rows), 1))
     return labels
 
 

@@ -90,7 +90,7 @@ def test_again_in_another_lake_gives_the_same_bytes_with_the_base_from_the_cache
     assert maker(tmp_path, root)(job(root), lambda stage, _: stages.append(stage)) == event
     assert files_in(tmp_path) == expected
     begun = [stage for stage, before in zip(stages, ["", *stages], strict=False) if stage != before]
-    assert begun == ["reading", "loading", "behaviour", "calibration", "features", "writing"]
+    assert begun == ["reading", "loading", "behaviour", "calibration", "features", "labels", "writing"]
 
 
 def test_what_the_lake_has_is_not_made_again(made: tuple[Path, DiffCompleted], root: Path) -> None:
@@ -103,6 +103,7 @@ def test_what_the_lake_has_is_not_made_again(made: tuple[Path, DiffCompleted], r
 def test_a_base_against_itself_has_changed_nowhere(root: Path, tmp_path: Path) -> None:
     event = maker(tmp_path, root)(job(root, checkpoint=str(root / "base")), silent)
     assert {score.verdict for score in event.scores} == {"unchanged"}
+    assert event.heaviest_layers == ()
     assert query(tmp_path, "SELECT DISTINCT delta, ci_low, ci_high FROM model_diff") == [(0.0, 0.0, 0.0)]
     assert query(tmp_path, "SELECT n_changed, mean_abs_delta, fvu_base = fvu_fine_tuned FROM sae_layer_diff") == [
         (0, 0.0, True)
@@ -125,7 +126,7 @@ def test_progress_only_grows_and_ends_at_one(root: Path, tmp_path: Path) -> None
     assert (told[0], round(told[-1], 9)) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("stage", ["reading", "loading", "behaviour", "calibration", "features", "writing"])
+@pytest.mark.parametrize("stage", ["reading", "loading", "behaviour", "calibration", "features", "labels", "writing"])
 def test_who_ends_it_ends_it_and_nothing_is_shown(root: Path, tmp_path: Path, stage: Stage) -> None:
     def progress(now: Stage, done: float, /) -> None:
         if now == stage and done > 0:

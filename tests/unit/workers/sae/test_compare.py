@@ -155,3 +155,6 @@ def test_the_heaviest_layers_come_first() -> None:
     also = msgspec.structs.replace(few, layer=0)
 
     assert heaviest_layers([few, many, also, more]) == (9, 7, 0, 1)
+    untouched = msgspec.structs.replace(more, n_changed=0, changed_share=0.0)
+    assert heaviest_layers([untouched, few]) == (1,)
+    assert heaviest_layers([untouched]) == ()
