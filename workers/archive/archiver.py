@@ -188,8 +188,9 @@ class Archiver:
     def _due(self, now: float) -> list[Held]:
         held = [each for each in self._held.values() if each.range is not None]
         due = [each for each in held if each.age_seconds(now) >= self._settings.archive_seconds]
-        if not due and sum(each.size_bytes for each in held) > self._settings.archive_bytes:
-            due = [max(held, key=lambda each: each.size_bytes)]
+        rest = sorted((each for each in held if each not in due), key=lambda each: each.size_bytes)
+        while sum(each.size_bytes for each in rest) > self._settings.archive_bytes:
+            due.append(rest.pop())
         return due
 
     def _write(self, due: Iterable[Held]) -> None:
