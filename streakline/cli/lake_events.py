@@ -59,9 +59,7 @@ def judge_lake(lake: str | None, wanted: Wanted, policy: "ThresholdPolicy", outp
     if unseen:
         raise bad_input(f"the lake {root} holds nothing of {', '.join(unseen)}: its table run_events says what it has")
     if refused:
-        raise bad_input(
-            f"left out {refused:,} of the archived events: with them a run has more dead layers than one may have"
-        )
+        raise bad_input(f"left out {refused:,} of the archived events: with them a run has too many dead layers")
 
 
 def _judge(archived: "ArchivedSteps", wanted: Wanted, policy: "ThresholdPolicy", output: Path) -> tuple[list[str], int]:
