@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal["counter", "gauge", "histogram"]
-Exposer = Literal["stream worker", "diff worker"]
+Exposer = Literal["stream worker", "diff worker", "archiver"]
 
 
 class Metric(Struct, frozen=True):
@@ -144,6 +144,36 @@ DIFF_LAST_SUCCESS = Metric(
     exposer="diff worker",
 )
 
+ARCHIVED_RECORDS = Metric(
+    "streakline_archived_records_total",
+    "counter",
+    "Records that are in the lake now.",
+    ("topic",),
+    "archiver",
+)
+ARCHIVE_SKIPPED = Metric(
+    "streakline_archive_skipped_records_total",
+    "counter",
+    "Records that are no event, and have no row in the lake.",
+    ("topic",),
+    "archiver",
+)
+ARCHIVED_BYTES = Metric(
+    "streakline_archived_bytes_total", "counter", "Bytes of the Parquet files written.", exposer="archiver"
+)
+ARCHIVE_HELD_BYTES = Metric(
+    "streakline_archive_held_bytes",
+    "gauge",
+    "Of records that are read and not in the lake yet.",
+    exposer="archiver",
+)
+ARCHIVE_WAITING = Metric(
+    "streakline_archive_waiting",
+    "gauge",
+    "1 while the lake or the broker fails.",
+    exposer="archiver",
+)
+
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 """all of them, in the order of this file"""
 
@@ -167,6 +197,7 @@ def metrics_page() -> str:
         "A stream worker": [m for m in METRICS if m.exposer == "stream worker" and not isinstance(m, RunMetric)],
         "A stream worker, for each live run": [m for m in METRICS if isinstance(m, RunMetric)],
         "A diff worker": [m for m in METRICS if m.exposer == "diff worker"],
+        "An archiver": [m for m in METRICS if m.exposer == "archiver"],
     }
     lines = [_INTRODUCTION]
     for title, metrics in groups.items():

@@ -81,6 +81,15 @@ def regressions_group(settings: TopicSettings) -> str:
     return f"{settings.topic_prefix.removesuffix('.')}-regressions".removeprefix("-")
 
 
+def archive_group(settings: TopicSettings) -> str:
+    """The consumer group of those who keep steps, signals and the life of runs in the lake.
+
+    >>> archive_group(TopicSettings())
+    'streakline-archive'
+    """
+    return f"{settings.topic_prefix.removesuffix('.')}-archive".removeprefix("-")
+
+
 def topic_specs(settings: TopicSettings) -> list[NewTopic]:
     """Every topic with all that matters said: a broker's defaults differ, and Tansu does not tell its own."""
     names = topic_names(settings)

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -18,6 +17,7 @@ from workers.coordination.client import connect
 from workers.coordination.leases import Leases
 from workers.diff import DiffMaker
 from workers.diff_worker import DiffWorker
+from workers.ending import ended_by_signals
 from workers.lake.writer import Lake
 from workers.metrics import DiffMetrics
 from workers.models.loading import pick_device
@@ -74,7 +74,7 @@ class DiffService:
         with (
             self._answering(),
             beside(self._regressions, "regressions", self._worker.stop),
-            _ended_by_signals(self._worker.stop),
+            ended_by_signals(self._worker.stop),
         ):
             logger.info("%s; diffs go to %s", READY, self._lake)
             self._worker.run()
@@ -124,19 +124,3 @@ def beside(program: Program, name: str, stop: Callable[[], None]) -> Iterator[No
         thread.join(_STOPS_WITHIN_SECONDS)
     if errors:
         raise errors[0]
-
-
-@contextlib.contextmanager
-def _ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the block in order; a second one ends the process, which loses nothing either."""
-
-    def end(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -65,3 +65,21 @@ class DiffWorkerSettings(RedisSettings, frozen=True, kw_only=True):
     """after which the job of a worker that fell silent is another's"""
     session_timeout_seconds: Annotated[float, Meta(ge=1)] = 30.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ArchiveSettings(Struct, frozen=True, kw_only=True):
+    """How an archiver runs."""
+
+    lake: str = ".streakline/lake"
+    """as a diff's"""
+    archive_seconds: Annotated[float, Meta(gt=0)] = 300.0
+    """after which what is held of a partition becomes a file"""
+    archive_bytes: Annotated[int, Meta(ge=1)] = 128 << 20
+    """of records held of all partitions together, as they came; where it is more, the largest becomes a file"""
+    archive_retry_seconds: Annotated[float, Meta(gt=0)] = 5.0
+    """pause before a lake or a broker that failed is tried again; doubled each time, up to a minute"""
+    metrics_port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    """serves /metrics, /healthz and /readyz where set"""
+    metrics_host: str = "127.0.0.1"
+    session_timeout_seconds: Annotated[float, Meta(ge=1)] = 30.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

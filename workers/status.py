@@ -1,33 +1,46 @@
-"""What a diff worker knows of itself: for /healthz and /readyz."""
+"""What a worker that reads from Kafka knows of itself: for /healthz and /readyz."""
+
+from typing import Protocol
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from producers.kafka import KafkaSettings, client_config
 from producers.status_server import Check
-from workers.diff_worker import DiffWorker
 
 STUCK_SECONDS = 90.0
 """a commit to a broker that is away gives up before; so does waiting for a result to be acknowledged"""
 _ANSWERS_WITHIN_SECONDS = 3.0
 
 
+class Loop(Protocol):
+    """A worker's loop, as seen from another thread."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the broker's records were last asked for."""
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether the group has said which partitions this worker has."""
+
+
 class WorkerStatus:
     """Asked from the threads that answer HTTP."""
 
-    def __init__(self, worker: DiffWorker, kafka: KafkaSettings, topic: str) -> None:
+    def __init__(self, worker: Loop, kafka: KafkaSettings, topic: str) -> None:
         self._worker = worker
         self._topic = topic
         self._admin = AdminClient(client_config(kafka))
 
     def health(self) -> list[Check]:
-        """Passes: the process need not be killed, however long its diff takes."""
+        """Passes: the process need not be killed, however long what it does takes."""
         silent = self._worker.silent_seconds
         alive = silent <= STUCK_SECONDS
         return [Check("loop", alive, "runs" if alive else f"is stuck: it has not asked for records for {silent:.0f} s")]
 
     def readiness(self) -> list[Check]:
-        """All pass: a run that completes gets its diff."""
+        """All pass: what comes is dealt with."""
         assigned = self._worker.is_assigned
         return [
             *self.health(),

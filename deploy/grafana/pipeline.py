@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseri
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.units import BytesIEC, EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
 
+from deploy.grafana.archive import archive_panels
 from deploy.grafana.diffs import diff_panels
 from deploy.grafana.frame import PIPELINE_UID, folded_row, framed, open_row
 from deploy.grafana.panels import graph, number, timeline, with_lines
@@ -43,6 +44,7 @@ def pipeline() -> Dashboard:
     open_row(dashboard, "Records", _events(), _invalid(), _invalid_reasons())
     open_row(dashboard, "Resources", _memory(), _cpu(), _runs())
     folded_row(dashboard, "Model diffs", *diff_panels())
+    folded_row(dashboard, "Archive", *archive_panels())
     return dashboard
 
 

@@ -3,13 +3,14 @@
 import contextlib
 import gc
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streakline.cli.errors import bad_input
-from streakline.cli.options import EventFiles
+from streakline.cli.errors import CommandError, ExitCode, bad_input
+from streakline.cli.options import EVENT_FILES, Lake
 
 if TYPE_CHECKING:
     from streakline.cli.inputs import Input
@@ -20,8 +21,20 @@ if TYPE_CHECKING:
 
 
 def detect(
-    files: EventFiles,
+    files: Annotated[list[Path] | None, EVENT_FILES] = None,
     *,
+    from_lake: Annotated[
+        bool, typer.Option("--from-lake", help="judge what `streakline archive` wrote, instead of files")
+    ] = False,
+    lake: Lake = None,
+    run: Annotated[
+        list[str] | None, typer.Option(metavar="RUN", help="of the lake only this run; may be given several times")
+    ] = None,
+    project: Annotated[str | None, typer.Option(help="of the lake's signals only those of this project")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="of the lake's signals only those from this UTC day on"),
+    ] = None,
     output: Annotated[
         Path, typer.Option(metavar="FILE", help="where the signals go; - is stdout", show_default=True)
     ] = Path("-"),
@@ -36,7 +49,26 @@ def detect(
     hold no event are told of on stderr and skipped; the exit code is 1 then.
 
     Also read: Hugging Face's trainer_state.json, TensorBoard event files and folders of them, CSV (of W&B and others).
+
+    With --from-lake: what would these thresholds have fired on the runs that are archived? Runs are judged from their
+    first step on, whatever is shown of them.
     """
+    if from_lake:
+        if files:
+            raise typer.BadParameter("the events come from the lake: leave the files out", param_hint="--from-lake")
+        from streakline.cli.lake_events import Wanted, judge_lake
+
+        begin = 0.0 if since is None else since.replace(tzinfo=UTC).timestamp()
+        judge_lake(lake, Wanted(runs=tuple(run or ()), project=project, since=begin), _policy(thresholds), output)
+        return
+    if run or project is not None or since is not None:
+        raise typer.BadParameter("these go with --from-lake", param_hint="--run, --project, --since")
+    if not files:
+        raise CommandError("Missing argument 'FILE...': see `streakline detect --help`", ExitCode.USAGE)
+    _judge_files(files, output, _policy(thresholds))
+
+
+def _judge_files(files: Sequence[Path], output: Path, policy: "ThresholdPolicy") -> None:
     from streakline.cli.inputs import open_inputs, size_of_inputs
     from streakline.cli.lines import Problems
     from streakline.cli.output import open_output
@@ -45,7 +77,6 @@ def detect(
     problems = Problems()
     inputs = open_inputs(files, problems)
     _check_distinct(files, output)
-    policy = _policy(thresholds)
     with (
         open_output(output) as signals,
         progress("detecting", total=size_of_inputs(inputs), unit="bytes", beside_output=output == Path("-")) as advance,
@@ -69,7 +100,7 @@ def _judge(
         advance(size_bytes)
 
     replay = Replay(policy)
-    with _rare_collections():
+    with rare_collections():
         for line in read_inputs(inputs, on_read=on_read, on_note=note):
             problems.lines += 1
             try:
@@ -82,7 +113,7 @@ def _judge(
 
 
 @contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
+def rare_collections() -> Iterator[None]:
     """Events come and go by the hundred thousand and hold no cycles: looking for some costs a tenth of the speed."""
     before = gc.get_threshold()
     gc.set_threshold(50_000)

@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from streakline.cli import (
+    archive,
     compact,
     dead_letters,
     demo,
@@ -43,6 +44,7 @@ app.command("up")(up.up)
 app.command("stream")(stream.stream)
 app.command("diff")(diff.diff)
 app.command("diff-worker")(diff_worker.diff_worker)
+app.command("archive")(archive.archive)
 app.command("compact")(compact.compact)
 app.add_typer(spool.app, name="spool")
 app.add_typer(topics.app, name="topics")

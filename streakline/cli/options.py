@@ -24,14 +24,12 @@ _BOOTSTRAP = "STREAKLINE_KAFKA_BOOTSTRAP"
 BROKER_TIMEOUT_SECONDS = 5.0
 """how long a command waits for a broker that does not answer"""
 
-EventFiles = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FILE...",
-        help="events as JSON lines (- is stdin), trainer_state.json, TensorBoard event files or their folder, CSV",
-        show_default=False,
-    ),
-]
+EVENT_FILES = typer.Argument(
+    metavar="FILE...",
+    help="events as JSON lines (- is stdin), trainer_state.json, TensorBoard event files or their folder, CSV",
+    show_default=False,
+)
+EventFiles = Annotated[list[Path], EVENT_FILES]
 
 Bootstrap = Annotated[
     str | None,

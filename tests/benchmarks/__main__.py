@@ -14,6 +14,7 @@ BENCHMARKS = (
     "overhead",
     "fleet",
     "detect",
+    "archive",
     "stream",
     "scrape",
     "pages",

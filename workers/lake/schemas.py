@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
+from workers.lake.archive_tables import ARCHIVE_TABLES, Archived
 from workers.lake.tables import TABLES, Common
 
 Row = TypeVar("Row", bound=Struct)
@@ -23,12 +24,21 @@ def _arrow_type(hint: object) -> pa.DataType:
     if get_origin(hint) is Literal:
         (kind,) = {type(value) for value in get_args(hint)}
         return SCALARS[kind]
+    if get_origin(hint) is Annotated:
+        return _arrow_type(get_args(hint)[0])
     if get_origin(hint) is tuple:
         element, *_ = get_args(hint)
         return pa.list_(_arrow_type(element))
+    if get_origin(hint) is dict:
+        key, value = get_args(hint)
+        return pa.map_(_arrow_type(key), _field("value", value))
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return pa.struct(list(row_schema(hint)))
     if isinstance(hint, type) and hint in SCALARS:
         return SCALARS[hint]
-    raise TypeError(f"No column holds a {hint}; use one of str, int, float, bool, a Literal or a tuple of one of them.")
+    raise TypeError(
+        f"No column holds a {hint}; use one of str, int, float, bool, a Literal, or a tuple, dict or struct of them."
+    )
 
 
 def _field(name: str, hint: object) -> pa.Field:
@@ -59,6 +69,20 @@ COMMON = pa.schema(
 
 SCHEMAS: dict[str, pa.Schema] = {table: pa.schema([*COMMON, *row_schema(kind)]) for table, kind in TABLES.items()}
 """name of a table → schema of its files"""
+
+PUBLISHED_AT = "published_at"
+ARCHIVED = pa.schema(
+    [
+        pa.field(PUBLISHED_AT, pa.timestamp("ms", tz="UTC")) if field.name == PUBLISHED_AT else field
+        for field in row_schema(Archived)
+    ]
+)
+"""what every table of the archive begins with"""
+
+ARCHIVE_SCHEMAS: dict[str, pa.Schema] = {
+    table: pa.schema([*ARCHIVED, *row_schema(kind)]) for table, kind in ARCHIVE_TABLES.items()
+}
+"""the same for those"""
 
 
 def rows_to_table(rows: Sequence[Struct], kind: type[Struct]) -> pa.Table:

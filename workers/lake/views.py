@@ -1,16 +1,26 @@
-"""SQL views of the lake for DuckDB: each diff once, and only when it is whole."""
+"""SQL views of the lake for DuckDB: each diff once, and only when it is whole; each archived event once."""
 
+from collections.abc import Iterator
 from importlib.resources import files
 from string import Template
 
 from pyarrow import fs
 
+from workers.lake.archive_tables import ARCHIVE_TABLES
 from workers.lake.paths import COMPACT, VERSION, Location, is_visible, locate
+from workers.lake.ranges import SERIES_AND_RANGE, TOPIC_FOLDERS
 from workers.lake.tables import TABLES
 
 RUNS = "runs"
 WITHOUT_MARKER = frozenset({RUNS, "regressions"})
 """tables whose rows count as soon as they are there"""
+DIFF_FOLDERS = "project=*/dt=*"
+ONCE = {
+    # Trainers tell of their life on two topics; a stream worker that is killed may emit a signal twice.
+    "run_events": "run_id, attempt, type, ts",
+    "signals": "signal_id",
+}
+"""table of the archive → what its events are known by, where one may be in several records"""
 
 
 def views(root: str) -> str:
@@ -23,15 +33,28 @@ def views(root: str) -> str:
     template = Template(files("workers.lake").joinpath("views.sql").read_text("utf-8"))
     present = [table for table in TABLES if _has_files(location, table)]
     marked = _marked(location) if RUNS in present else "WHERE false"
-    return "\n".join(
+    diffs = [
         template.substitute(
             table=table,
-            files=_pattern(location, table),
+            files=_pattern(location, table, DIFF_FOLDERS),
             compact=COMPACT,
             marked="" if table in WITHOUT_MARKER else marked,
         )
         for table in present
-    )
+    ]
+    return "\n".join([*diffs, *_archive_views(location)])
+
+
+def _archive_views(location: Location) -> Iterator[str]:
+    template = Template(files("workers.lake").joinpath("archive.sql").read_text("utf-8"))
+    for table in ARCHIVE_TABLES:
+        if _has_files(location, table):
+            key = ONCE.get(table)
+            once = (
+                f'QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY topic, partition, "offset") = 1' if key else ""
+            )
+            pattern = _pattern(location, table, TOPIC_FOLDERS)
+            yield template.substitute(table=table, files=pattern, name=SERIES_AND_RANGE, once=once)
 
 
 def _has_files(location: Location, table: str) -> bool:
@@ -41,14 +64,15 @@ def _has_files(location: Location, table: str) -> bool:
 
 def _marked(location: Location) -> str:
     """Leaves the diffs of which `runs` has a row."""
+    pattern = _pattern(location, RUNS, DIFF_FOLDERS)
     return (
-        f"SEMI JOIN read_parquet({_pattern(location, RUNS)}, union_by_name = true, hive_partitioning = false) "
+        f"SEMI JOIN read_parquet({pattern}, union_by_name = true, hive_partitioning = false) "
         "AS marker USING (project, dt, run_id, diff_id)"
     )
 
 
-def _pattern(location: Location, table: str) -> str:
+def _pattern(location: Location, table: str, folders: str) -> str:
     """The table's files as an SQL string; DuckDB, unlike a shell, has * match hidden ones too."""
     literal = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in location.url)
-    pattern = f"{literal.rstrip('/')}/{table}/{VERSION}/project=*/dt=*/[!.]*.parquet"
+    pattern = f"{literal.rstrip('/')}/{table}/{VERSION}/{folders}/[!.]*.parquet"
     return "'" + pattern.replace("'", "''") + "'"

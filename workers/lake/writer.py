@@ -254,5 +254,5 @@ def _unusable(path: str, error: OSError) -> TransientDiffError:
     return TransientDiffError(
         "unavailable",
         f"The lake cannot be used at {path}: {error}. Check that the disk has room, that this user may write "
-        "there, and that the storage answers; the diff is then made again.",
+        "there, and that the storage answers; it is then tried again.",
     )
