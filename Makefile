@@ -37,7 +37,7 @@ types: $(READY) ## mypy --strict
 test: $(READY) ## every test, on a real broker, with the coverage gate
 	@echo "==> pytest"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q --ignore tests/e2e
+	@$(BIN)/coverage run -m pytest -q -n 3 --dist loadfile --ignore tests/e2e
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=90
 
