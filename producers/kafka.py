@@ -3,6 +3,9 @@
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from producers.settings import Secret
 
 Compression = Literal["none", "gzip", "lz4", "zstd"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -29,7 +32,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     kafka_ssl_key: str | None = None
     kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     kafka_sasl_username: str | None = None
-    kafka_sasl_password: str | None = None
+    kafka_sasl_password: Secret | None = None
     kafka_compression: Compression = "zstd"
 
     def __post_init__(self) -> None:
@@ -38,6 +41,11 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
                 f"{self.kafka_security_protocol} needs a user and a password: "
                 "set STREAKLINE_KAFKA_SASL_USERNAME and STREAKLINE_KAFKA_SASL_PASSWORD"
             )
+
+    def __repr__(self) -> str:
+        # What is logged, asserted or raised shows no secret.
+        shown = asdict(self) | ({} if self.kafka_sasl_password is None else {"kafka_sasl_password": "…"})
+        return f"KafkaSettings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def uses_sasl(self) -> bool:

@@ -45,6 +45,18 @@ INVALID_RECORD_LAST = Metric(
 SIGNALS = Metric(
     "streakline_signals_total", "counter", "Signals emitted; every pair is there from the start.", ("type", "severity")
 )
+DETECTOR_FAILURES = Metric(
+    "streakline_detector_failures_total",
+    "counter",
+    "Steps that the detector of an installed package failed on; all other detectors judged them.",
+    ("type",),
+)
+DETECTOR_INFO = Metric(
+    "streakline_detector_info",
+    "gauge",
+    "1; a detector of an installed package, and the version of that package.",
+    ("type", "version"),
+)
 EXPIRED_RUNS = Metric("streakline_expired_runs_total", "counter", "Runs whose state was deleted.")
 EVENT_DELAY = Metric(
     "streakline_event_delay_seconds",
@@ -69,8 +81,8 @@ LAST_BATCH = Metric(
 READY = Metric(
     "streakline_ready",
     "gauge",
-    "1 where a check of /readyz passes: broker (answers), partitions (assigned), tables (recovered), "
-    "batches (applied while records wait).",
+    "1 where a check of /readyz passes: loop (turns), broker (answers), partitions (assigned), "
+    "tables (recovered), batches (applied while records wait).",
     ("check",),
 )
 RUNS = Metric(
@@ -83,6 +95,20 @@ HIDDEN_RUNS = Metric(
     "streakline_hidden_runs",
     "gauge",
     "Live runs without gauges of their own, because there are more than STREAKLINE_PER_RUN_LIMIT.",
+)
+
+LIVE_BATCHES = Metric(
+    "streakline_live_batches_total", "counter", "Batches of what happened in a live run, written to Redis."
+)
+LIVE_FAILURES = Metric(
+    "streakline_live_failures_total",
+    "counter",
+    "Times that Redis was away, or refused some of what is to be shown of live runs.",
+)
+LIVE_AWAY = Metric(
+    "streakline_live_redis_away",
+    "gauge",
+    "1 while live runs are not shown because Redis is away; their signals are judged and emitted all the same.",
 )
 
 RUN_INFO = RunMetric("streakline_run_info", "gauge", "1; the project of a live run.", ("run_id", "project"))
@@ -165,6 +191,13 @@ ARCHIVE_HELD_BYTES = Metric(
     "streakline_archive_held_bytes",
     "gauge",
     "Of records that are read and not in the lake yet.",
+    exposer="archiver",
+)
+ARCHIVE_LAG = Metric(
+    "streakline_archive_lag_records",
+    "gauge",
+    "Records of a topic that are not in the lake yet, read or not.",
+    ("topic",),
     exposer="archiver",
 )
 ARCHIVE_WAITING = Metric(

@@ -33,6 +33,7 @@ from producers.events import (
     RunStarted,
     Signal,
     StepEvent,
+    StepSignalType,
 )
 from producers.kafka import KafkaSettings
 from producers.outbox import Outbox
@@ -57,7 +58,7 @@ _IDENTIFIER = "1-128 characters of A-Z a-z 0-9 . _ : / @ -"
 _REMEDIES = {
     "run_id": _IDENTIFIER,
     "project": _IDENTIFIER,
-    "early_stop": "a list of " + ", ".join(get_args(DetectorType)),
+    "early_stop": f"a list of {', '.join(get_args(DetectorType))} or of installed detectors' types, as in team.check",
 }
 
 
@@ -81,7 +82,7 @@ class StepPublisher:
         run_id: str,
         project: str = DEFAULT_PROJECT,
         base_model: str | os.PathLike[str] | None = None,
-        early_stop: Iterable[DetectorType] = (),
+        early_stop: Iterable[StepSignalType] = (),
         layer_kinds: Mapping[str, str] | None = None,
         config: Mapping[str, object] | None = None,
         attempt: int | None = None,

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from producers.kafka import KafkaSettings, reader_config
+from producers.refusals import wrong_settings
 from producers.topics import TopicsError, broker_away
+from producers.unreadable import Unreadable
 
 # Short, so that Ctrl-C is heard while nothing comes.
 _POLL_SECONDS = 0.2
@@ -29,9 +31,10 @@ def read_topic(
 ) -> Iterator[Message]:
     """Every record of `topic`, each partition in order; with `follow`, also those to come, without end.
 
-    The end of a partition is where the broker says it is when it is reached. Nothing is committed, and memory
-    does not grow with the topic. Raises `TopicsError` where the topic is missing, or the broker gives no answer
-    for `timeout_seconds`.
+    The end of a partition is where the broker says it is when it is reached. What cannot be decompressed is passed
+    over, and told of in the log. Nothing is committed, and memory does not grow with the topic. Raises `TopicsError`
+    where the topic is missing, or the broker gives no answer for `timeout_seconds`, `SettingsError` for certificate
+    files that are none.
     """
     try:
         consumer = Consumer(reader_config(kafka) | {"queued.max.messages.kbytes": _FETCH_AHEAD_KBYTES})
@@ -44,11 +47,6 @@ def read_topic(
         yield from _records(consumer, kafka, topic, partitions, follow=follow, timeout_seconds=timeout_seconds)
     finally:
         consumer.close()
-
-
-def wrong_settings(error: KafkaException) -> TopicsError:
-    """The sentence for settings that librdkafka refuses."""
-    return TopicsError(f"no Kafka client can be made of the settings ({error.args[0].str()}): see STREAKLINE_KAFKA_…")
 
 
 def topic_missing(kafka: KafkaSettings, topic: str) -> TopicsError:
@@ -78,6 +76,7 @@ def _refused(kafka: KafkaSettings, topic: str, error: KafkaError) -> TopicsError
 def _records(
     consumer: Consumer, kafka: KafkaSettings, topic: str, partitions: set[int], *, follow: bool, timeout_seconds: float
 ) -> Iterator[Message]:
+    unreadable = Unreadable(consumer)
     unfinished = set(partitions)
     # Time spent polling in vain, which is not the time since the last record: the reader may have been busy with it.
     idle_seconds = 0.0
@@ -105,5 +104,5 @@ def _records(
             unfinished.discard(partition)
             if not follow:
                 consumer.pause([TopicPartition(topic, partition)])
-        else:
+        elif unreadable.pass_over(message) is None:
             raise _refused(kafka, topic, error)

@@ -4,24 +4,15 @@ import re
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 from msgspec.structs import replace
 
+from producers.acknowledged import AcknowledgedProducer
 from producers.codec import decode, encode
 from producers.events import StepEvent, TrainerEvent
-from producers.kafka import MAX_RECORD_BYTES, KafkaSettings, producer_config
-from producers.reader import topic_missing, wrong_settings
+from producers.kafka import KafkaSettings
+from producers.reader import topic_missing
 from producers.topics import Topics, partition_counts
-
-# Short, so that Ctrl-C is heard while nothing happens.
-_POLL_SECONDS = 0.2
-
-# What may wait in the client for the broker; its default is 1 GiB.
-_QUEUE_KBYTES = 65_536
-
-MAX_RAW_BYTES = MAX_RECORD_BYTES - 4096
-"""what there is room for beside a record's key and frame"""
 
 _RUN_ID = re.compile(rb'"run_id"\s*:\s*"([A-Za-z0-9._:/@-]{1,128})"')
 
@@ -125,74 +116,19 @@ def publish(
     for topic in (topics.steps, topics.runs):
         if topic not in there:
             raise topic_missing(kafka, topic)
-    publisher = _Publisher(kafka, timeout_seconds)
+    producer = AcknowledgedProducer(kafka, timeout_seconds)
     pace = Pace(speed)
     count = 0
     try:
         for event in events:
-            publisher.wait(pace.wait_seconds(event.ts, time.monotonic()))
-            publisher.send(topics.steps, event)
+            producer.wait(pace.wait_seconds(event.ts, time.monotonic()))
+            producer.send(topics.steps, event.value, event.key)
             if event.is_lifecycle:
-                publisher.send(topics.runs, event)
+                producer.send(topics.runs, event.value, event.key)
             count += 1
-            if publisher.has_timed_out:
+            if producer.has_timed_out:
                 break
-    except Exception:
+    finally:
         # Whatever ended the events, those before it are on their way.
-        publisher.finish(count)
-        raise
-    return publisher.finish(count)
-
-
-class _Publisher:
-    def __init__(self, kafka: KafkaSettings, timeout_seconds: float) -> None:
-        config = producer_config(kafka) | {
-            "queue.buffering.max.kbytes": _QUEUE_KBYTES,
-            "message.timeout.ms": int(timeout_seconds * 1000),
-        }
-        try:
-            self._producer = Producer(config)
-        except KafkaException as error:
-            raise wrong_settings(error) from None
-        self._records = 0
-        self._acknowledged = 0
-        self._error: str | None = None
-        self.has_timed_out = False
-
-    def wait(self, seconds: float) -> None:
-        """Let `seconds` pass, and the broker's answers in."""
-        self._producer.poll(0)
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self.has_timed_out:
-            self._producer.poll(min(left, _POLL_SECONDS))
-
-    def send(self, topic: str, event: Recorded) -> None:
-        """Hand one record to the client, waiting while its queue is full."""
-        self._records += 1
-        while True:
-            try:
-                self._producer.produce(topic, event.value, event.key, on_delivery=self._answered)
-            except BufferError:
-                self._producer.poll(_POLL_SECONDS)
-            except KafkaException as error:
-                self._fail(error.args[0])
-                return
-            else:
-                return
-
-    def finish(self, events: int) -> Published:
-        """Wait for the last answers."""
-        while self._producer.flush(_POLL_SECONDS):
-            pass
-        return Published(events, self._records, self._acknowledged, self._error)
-
-    def _answered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self._acknowledged += 1
-        else:
-            self._fail(error)
-
-    def _fail(self, error: KafkaError) -> None:
-        self._error = self._error or error.str()
-        if error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001  # librdkafka's own errors have no other name
-            self.has_timed_out = True
+        producer.finish()
+    return Published(count, producer.records, producer.acknowledged.total(), producer.error)

@@ -46,8 +46,7 @@ def schema_of(event: EventName) -> dict[str, Any]:
         schema["properties"]["type"] = {"description": "a step has no tag", "type": "null"}
     if structs:
         schema["$defs"] = structs
-    for each in (schema, *structs.values()):
-        _simplify_patterns(each["properties"])
+    _simplify_patterns(schema)
     return schema
 
 
@@ -74,11 +73,17 @@ def write_schemas(folder: Path) -> list[Path]:
     return paths
 
 
-def _simplify_patterns(fields: dict[str, Any]) -> None:
-    for field in fields.values():
-        if "pattern" in field:
-            # The regular expressions of Go and Rust have no lookahead.
-            field["pattern"] = field["pattern"].removesuffix(PYTHON_END)
+def _simplify_patterns(schema: object) -> None:
+    """The regular expressions of Go and Rust have no lookahead."""
+    if isinstance(schema, list):
+        for each in schema:
+            _simplify_patterns(each)
+    elif isinstance(schema, dict):
+        for name, value in schema.items():
+            if name == "pattern" and isinstance(value, str):
+                schema[name] = value.removesuffix(PYTHON_END)
+            else:
+                _simplify_patterns(value)
 
 
 def _pretty(raw: bytes) -> str:

@@ -36,7 +36,8 @@ class Sender:
         spool = _own_spool(owner, settings, tally)
         self._backlog = Backlog(spool, tally.complain)
         self._delivery = Delivery(link, self._backlog, owner, self._answered)
-        root = None if spool is None else spool.folder.path.parent
+        # A disk that is full keeps no new events, and gives those that were left on it all the same.
+        root = _root(settings)
         same = [left.path for left in _leftovers(root, owner, tally, owner.run_id) if left.owner == owner]
         self._before = Heir(same, link, _tell, tally.complain)
         self._lock = None if root is None else _lock_of_the_heir(root, tally)
@@ -137,6 +138,16 @@ def _own_spool(owner: Owner, settings: SpoolSettings, tally: Tally) -> Spool | N
         return Spool(folder, max_bytes=settings.spool_max_bytes, min_free_bytes=settings.spool_min_free_bytes)
     except (OSError, RuntimeError, ValueError) as error:
         tally.complain(f"no spool can be made ({described(error)}); set STREAKLINE_SPOOL_DIR to a folder of yours")
+        return None
+
+
+def _root(settings: SpoolSettings) -> Path | None:
+    """Where publishers leave what has not arrived; None where there is no such place."""
+    if not settings.spool_max_bytes:
+        return None
+    try:
+        return settings.root if settings.root.is_dir() else None
+    except (OSError, RuntimeError):
         return None
 
 

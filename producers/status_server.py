@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from producers.quiet_server import CLIENT_TIMEOUT_SECONDS, QuietServer
+from producers.stalls import StallWatch
 
 
 class Check(Struct, frozen=True):
@@ -31,6 +32,13 @@ class Report(Struct, frozen=True):
 
 
 Checks = Callable[[], Sequence[Check]]
+
+
+def turns(name: str, watch: StallWatch) -> Check:
+    """Fails where the loop that is watched has stalled: the process has to be started anew."""
+    stalled = watch.is_stalled
+    detail = f"has not turned for {watch.stood_seconds:.0f} s, see the log" if stalled else "turns"
+    return Check(name, not stalled, detail)
 
 
 class StatusServer:

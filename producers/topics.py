@@ -3,11 +3,13 @@
 from typing import Annotated
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
 from msgspec import Meta, Struct
 
 from producers.kafka import MAX_RECORD_BYTES, KafkaSettings, client_config
+from producers.refusals import why_refused, wrong_settings
 
+_LARGEST_BYTES = 32 << 20
 DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -96,15 +98,17 @@ def topic_specs(settings: TopicSettings) -> list[NewTopic]:
     durable = {"cleanup.policy": "delete", "min.insync.replicas": "2" if settings.replication > 2 else "1"}
     # An event is at most 1 MiB; what carries a whole state or a refused record may be larger.
     event = durable | {"max.message.bytes": str(MAX_RECORD_BYTES)}
-    large = durable | {"max.message.bytes": str(32 << 20)}
+    large = durable | {"max.message.bytes": str(_LARGEST_BYTES)}
+    # The segment that is written to is not compacted, and a recovery reads all of it: a broker's default is 1 GiB.
+    changelog = large | {"cleanup.policy": "compact", "segment.bytes": str(_LARGEST_BYTES)}
     configs = {
         names.steps: event | {"retention.ms": str(7 * DAY_MS)},
         names.runs: event | {"retention.ms": str(90 * DAY_MS)},
         names.signals: large | {"retention.ms": str(90 * DAY_MS)},
         names.diffs: event | {"retention.ms": str(90 * DAY_MS)},
         names.dead_letters: large | {"retention.ms": str(30 * DAY_MS)},
-        names.state_changelog: large | {"cleanup.policy": "compact"},
-        names.projects_changelog: large | {"cleanup.policy": "compact"},
+        names.state_changelog: changelog,
+        names.projects_changelog: changelog,
     }
     return [
         NewTopic(name, num_partitions=settings.partitions, replication_factor=settings.replication, config=config)
@@ -112,13 +116,29 @@ def topic_specs(settings: TopicSettings) -> list[NewTopic]:
     ]
 
 
-def partition_counts(kafka: KafkaSettings, *, timeout_seconds: float = 10.0) -> dict[str, int]:
-    """Topic → number of partitions, of every topic there is. Raises `TopicsError` where the broker is away."""
+def cluster_metadata(kafka: KafkaSettings, *, timeout_seconds: float = 10.0) -> ClusterMetadata:
+    """What the broker says of itself and its topics.
+
+    Raises `TopicsError` where it is away or lets nobody in, `SettingsError` for certificate files that are none.
+    """
     try:
-        metadata = AdminClient(client_config(kafka)).list_topics(timeout=timeout_seconds)
+        admin = AdminClient(client_config(kafka))
+    except KafkaException as error:
+        raise wrong_settings(error) from None
+    try:
+        return admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
         raise broker_away(kafka, error) from None
-    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def partition_counts(kafka: KafkaSettings, *, timeout_seconds: float = 10.0) -> dict[str, int]:
+    """Topic → number of partitions, of every topic there is. Raises as `cluster_metadata` does."""
+    return partitions_in(cluster_metadata(kafka, timeout_seconds=timeout_seconds))
+
+
+def partitions_in(cluster: ClusterMetadata) -> dict[str, int]:
+    """Topic → number of partitions, of every topic there is."""
+    return {name: len(topic.partitions) for name, topic in cluster.topics.items()}
 
 
 def ensure_topics(kafka: KafkaSettings, settings: TopicSettings, *, timeout_seconds: float = 10.0) -> list[str]:
@@ -159,7 +179,10 @@ def check_topics(there: dict[str, int], settings: TopicSettings) -> None:
 
 
 def broker_away(kafka: KafkaSettings, error: KafkaException) -> TopicsError:
-    """The sentence for a broker that does not answer."""
+    """The sentence for a broker that does not answer; it is asked once more, for 5 s at most, why it does not."""
+    refused = why_refused(kafka)
+    if refused is not None:
+        return TopicsError(f"the broker at {kafka.kafka_bootstrap} lets nobody in with these settings: {refused}")
     return TopicsError(
         f"no answer from the broker at {kafka.kafka_bootstrap} ({error.args[0].str()}): "
         "start one with `streakline up`, or set STREAKLINE_KAFKA_BOOTSTRAP"

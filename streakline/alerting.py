@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +15,6 @@ from streakline.services import Program
 
 INSTALL = "apt-get install prometheus prometheus-alertmanager"
 RETENTION = "2d"
-DASHBOARD_URL = "http://127.0.0.1:8080"
 
 _SERVERS = ("prometheus", "alertmanager")
 _LOOPBACK = "127.0.0.1"
@@ -77,17 +76,21 @@ class Alerting:
         self.receiver.close()
 
     def configure(
-        self, state_dir: Path, data_root: Path, workers: Iterable[str], diff_workers: Iterable[str] = ()
+        self, state_dir: Path, data_root: Path, targets: Mapping[str, Sequence[str]], dashboard_url: str
     ) -> list[Program]:
-        """Write both configurations to `state_dir`, with the workers (``host:port``) to scrape, and say what to run."""
+        """Write both configurations to `state_dir`, and say what to run.
+
+        `targets` is the name of a file in ``prometheus/targets`` → the workers (``host:port``) to scrape. Alerts link
+        to `dashboard_url`, unless the environment names another.
+        """
         prometheus, alertmanager = (_copy(shipped(f"deploy/{name}"), state_dir / name) for name in _SERVERS)
-        for name, addresses in (("stream", workers), ("diff", diff_workers)):
-            targets = prometheus / "targets" / f"{name}.json"
-            targets.write_bytes(msgspec.json.encode([{"targets": list(addresses)}]))
+        alertmanager_address = f"{_LOOPBACK}:{self._alertmanager_port}"
+        for name, addresses in {**targets, "alertmanager": [alertmanager_address]}.items():
+            file = prometheus / "targets" / f"{name}.json"
+            file.write_bytes(msgspec.json.encode([{"targets": addresses}]))
         rules = prometheus / "prometheus.yml"
-        _move_port(rules, 9093, self._alertmanager_port)
         routes = alertmanager / "alertmanager.yml"
-        _move_port(routes, 9095, self.receiver.port)
+        _move_receivers(routes, self.receiver.port)
         return [
             Program(
                 "alertmanager",
@@ -95,7 +98,7 @@ class Alerting:
                     self._binaries.alertmanager,
                     f"--config.file={routes}",
                     f"--storage.path={data_root / 'alertmanager'}",
-                    f"--web.listen-address={_LOOPBACK}:{self._alertmanager_port}",
+                    f"--web.listen-address={alertmanager_address}",
                     f"--web.external-url={self.alertmanager_url}",
                     # There is no other to gossip with.
                     "--cluster.listen-address=",
@@ -112,7 +115,7 @@ class Alerting:
                     f"--web.listen-address={_LOOPBACK}:{self._prometheus_port}",
                     f"--web.external-url={self.prometheus_url}",
                 ],
-                _links(),
+                _links(dashboard_url),
             ),
         ]
 
@@ -135,16 +138,16 @@ def _copy(source: Path, folder: Path) -> Path:
     return folder
 
 
-def _move_port(file: Path, default: Literal[9093, 9095], port: int) -> None:
-    text, address = file.read_text(), f"{_LOOPBACK}:{default}"
-    assert address in text, f"{file} does not name {address}"  # noqa: S101
+def _move_receivers(file: Path, port: int) -> None:
+    text, address = file.read_text(), f"{_LOOPBACK}:9095"
+    assert address in text, f"{file} does not name {address}"  # noqa: S101 - ours
     file.write_text(text.replace(address, f"{_LOOPBACK}:{port}"))
 
 
-def _links() -> dict[str, str]:
+def _links(dashboard_url: str) -> dict[str, str]:
     """Where an alert's links lead, unless the environment says it."""
     links = {
-        "STREAKLINE_DASHBOARD_URL": DASHBOARD_URL,
+        "STREAKLINE_DASHBOARD_URL": dashboard_url.rstrip("/"),
         "STREAKLINE_RUNBOOK_URL": shipped("docs/runbook.md").as_uri(),
     }
     return {name: os.environ.get(name, default) for name, default in links.items()}

@@ -3,6 +3,9 @@
 from importlib.util import find_spec
 
 _ARCHIVE = ("pyarrow", "prometheus_client")
+_QUERIES = ("pyarrow", "duckdb")
+_REPORTS = (*_QUERIES, "jinja2")
+_DASHBOARD = (*_REPORTS, "aiohttp", "redis")
 _WORKERS = ("torch", "transformers", "safetensors", "peft", "pyarrow", "redis", "prometheus_client")
 
 
@@ -14,6 +17,21 @@ def missing_for_diffs() -> str | None:
 def missing_for_archive() -> str | None:
     """The first of those that is needed for the archive: it wants no torch."""
     return _missing(_ARCHIVE)
+
+
+def missing_for_queries() -> str | None:
+    """The first of those that are needed to ask the lake."""
+    return _missing(_QUERIES)
+
+
+def missing_for_report() -> str | None:
+    """The first of those that are needed for a report."""
+    return _missing(_REPORTS)
+
+
+def missing_for_dashboard() -> str | None:
+    """The first of those that are needed for the dashboard."""
+    return _missing(_DASHBOARD)
 
 
 def _missing(modules: tuple[str, ...]) -> str | None:

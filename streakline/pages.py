@@ -57,7 +57,7 @@ class _Alert(Struct, frozen=True, rename="camel"):
     status: Status
     labels: dict[str, str]
     annotations: dict[str, str]
-    starts_at: datetime
+    starts_at: Annotated[datetime, Meta(tz=True)]
     fingerprint: str
 
 

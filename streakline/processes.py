@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -38,7 +38,7 @@ def spawn(
     """
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("ab")) if log is not None else subprocess.DEVNULL
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - a list, and no shell
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -52,6 +52,27 @@ def _die_with_parent() -> None:
     os.setpgrp()
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM wait, and have their effect at its end; in the main thread only.
+
+    `Popen` takes a lock even to ask whether a process has ended. A KeyboardInterrupt at the wrong instruction leaves it
+    taken, and whoever waits for the process then waits for ever.
+    """
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def stop(process: subprocess.Popen[bytes], *, timeout_seconds: float = 10.0) -> int:

@@ -39,9 +39,9 @@ def start_redis(port: int, log: Path | None = None) -> "subprocess.Popen[bytes]"
 
 
 @contextlib.contextmanager
-def running_redis(log: Path | None = None) -> Iterator[str]:
-    """A local Redis on a free port for as long as the block runs; gives its URL."""
-    port = free_port()
+def running_redis(log: Path | None = None, *, port: int | None = None) -> Iterator[str]:
+    """A local Redis for as long as the block runs, on a free port where none is given; gives its URL."""
+    port = free_port() if port is None else port
     process = start_redis(port, log)
     try:
         yield f"redis://127.0.0.1:{port}/0"

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from producers.kafka import KafkaSettings, client_config
+from producers.kafka import KafkaSettings, client_config, reader_config
 from stream_app.lag import Offsets
 
 INTERVAL_SECONDS = 5.0
@@ -26,7 +26,9 @@ class BrokerWatch:
         """why there is no answer; None where there is"""
         self._answered_at: float | None = None
         self._admin = AdminClient(client_config(kafka))
-        self._group = group
+        # Not the admin client, which aborts the process where the coordinator's connection ends while it is asked for
+        # this (librdkafka 2.16, issue 3663). It never joins the group.
+        self._member = Consumer(reader_config(kafka) | {"group.id": group})
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
 
     def start(self) -> None:
@@ -55,9 +57,8 @@ class BrokerWatch:
         return {partition.partition: answer.result().offset for partition, answer in answers.items()}
 
     def _committed(self) -> dict[int, int]:
-        asked = [ConsumerGroupTopicPartitions(self._group, self._partitions)]
-        (answer,) = self._admin.list_consumer_group_offsets(asked, request_timeout=_TIMEOUT_SECONDS).values()
-        return {each.partition: each.offset for each in answer.result().topic_partitions}
+        asked = self._member.committed(self._partitions, timeout=_TIMEOUT_SECONDS)
+        return {each.partition: each.offset for each in asked}
 
     def _run(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from producers import codec
 from producers.events import DiffEvent, DiffFailed, Signal
 from stream_app.histories import ProjectHistory
-from stream_app.raw_records import RawRecord, Refusal, RowKey
+from stream_app.raw_records import RawRecord, Refusal, RefusedBatch, RowKey
 from stream_app.regressing import advance
 
 
@@ -56,6 +56,8 @@ def judge_diffs(records: Iterable[RawRecord], load: Callable[[RowKey], ProjectHi
 
 
 def _decode(record: RawRecord) -> DiffEvent | Refusal:
+    if isinstance(record.value, RefusedBatch):
+        return Refusal(record, record.value.reason, record.value.detail)
     try:
         event = codec.decode_diff(record.value or b"")
     except codec.MalformedEvent as malformed:

@@ -3,9 +3,10 @@
 import msgspec
 from msgspec import Struct
 
-from stream_app.records import decode_versioned
+from stream_app.versions import Reader, UnreadableRecord, Upgrade, latest_version
 
-VERSION = 1
+UPGRADES: tuple[Upgrade, ...] = ()
+VERSION = latest_version(UPGRADES)
 
 
 class Scored(Struct, frozen=True, array_like=True, gc=False):
@@ -43,10 +44,12 @@ class ProjectHistory(Struct, frozen=True, array_like=True):
     version: int = VERSION
     runs: tuple[ScoredRun, ...] = ()
     """in order of completion, the latest last"""
+    revision: int = 0
+    """how many diffs have changed it"""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(ProjectHistory)
+_histories = Reader(ProjectHistory, "history of a project", UPGRADES)
 
 
 def encode_history(history: ProjectHistory) -> bytes:
@@ -55,5 +58,13 @@ def encode_history(history: ProjectHistory) -> bytes:
 
 
 def decode_history(raw: bytes) -> ProjectHistory:
-    """The history that `encode_history` wrote; raises `UnreadableRecord` for anything else."""
-    return decode_versioned(_decoder, raw, VERSION, "history of a project")
+    """The history that `encode_history` wrote, of this release or an earlier one; raises `UnreadableRecord`."""
+    return _histories.read(raw)
+
+
+def is_behind(raw: bytes, other: bytes) -> bool:
+    """Whether fewer diffs are behind the one history than behind the other."""
+    try:
+        return decode_history(raw).revision < decode_history(other).revision
+    except UnreadableRecord:
+        return False

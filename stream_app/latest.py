@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from producers.events import Severity, Signal, SignalType, StepEvent, TrainerEvent
+from producers.events import RunCompleted, RunFailed, Severity, Signal, StepEvent, TrainerEvent
 from stream_app.engine.reading import maximum_gradient_norm
 from stream_app.engine.state import RunState
 from stream_app.records import Latest, Mark
@@ -50,9 +50,14 @@ def after_events(latest: Latest, last: Taken, last_step: StepEvent | None, state
     return replace(latest, loss=last_step.loss, grad_norm=grad_norm)
 
 
+def after_end(latest: Latest, end: RunCompleted | RunFailed) -> Latest:
+    """`latest` after the event that ended the attempt."""
+    return replace(latest, ending="completed" if isinstance(end, RunCompleted) else "failed")
+
+
 def after_signals(latest: Latest, signals: Iterable[Signal], now: float) -> Latest:
     """`latest` with a mark for each signal: when it was detected, or for history when it was measured."""
-    marks: Mapping[SignalType, dict[Severity, Mark]] = latest.marks
+    marks: Mapping[str, dict[Severity, Mark]] = latest.marks
     for signal in signals:
         mark = Mark(signal.ts if is_history(signal.ts, now) else now, signal.step)
         marks = {**marks, signal.type: {**marks.get(signal.type, {}), signal.severity: mark}}

@@ -1,19 +1,17 @@
 """What is stored of one run: the engine's state, and what people are shown and paged by."""
 
 import math
-from typing import Protocol, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from producers.events import Severity, SignalType
-from stream_app.engine.state import RunState
+from producers.events import Severity
+from stream_app.engine.state import MAX_TYPES, RunState, StoredType
+from stream_app.versions import Reader, UnreadableRecord, Upgrade, latest_version
 
-VERSION = 1
-
-
-class UnreadableRecord(RuntimeError):
-    """Stored bytes that this version cannot read."""
+UPGRADES: tuple[Upgrade, ...] = ()
+VERSION = latest_version(UPGRADES)
 
 
 # gc=False: there are thousands of them for a moment at each scrape, none of which can be part of a cycle.
@@ -35,7 +33,9 @@ class Latest(Struct, frozen=True, array_like=True, gc=False):
     """the largest of the latest step that had one, before clipping"""
     is_replay: bool = False
     """the last event was published long after it was measured"""
-    marks: dict[SignalType, dict[Severity, Mark]] = {}
+    marks: Annotated[dict[StoredType, dict[Severity, Mark]], Meta(max_length=MAX_TYPES)] = {}
+    ending: Literal["completed", "failed"] | None = None
+    """how the attempt ended; None also where it had ended before this was kept"""
 
 
 class RunRecord(Struct, frozen=True, array_like=True):
@@ -66,16 +66,9 @@ class RunHead(Struct, frozen=True, array_like=True, gc=False):
     latest: Latest = Latest()
 
 
-class _Versioned(Protocol):
-    @property
-    def version(self) -> int: ...
-
-
-R = TypeVar("R", bound=_Versioned)
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(RunRecord)
-_head_decoder = msgspec.msgpack.Decoder(RunHead)
+_records = Reader(RunRecord, "state of a run", UPGRADES)
+_heads = Reader(RunHead, "state of a run", UPGRADES)
 
 
 def encode_record(record: RunRecord) -> bytes:
@@ -84,24 +77,19 @@ def encode_record(record: RunRecord) -> bytes:
 
 
 def decode_record(raw: bytes) -> RunRecord:
-    """The record that `encode_record` wrote; raises `UnreadableRecord` for anything else."""
-    return decode_versioned(_decoder, raw, VERSION, "state of a run")
+    """The record that `encode_record` wrote, of this release or an earlier one; raises `UnreadableRecord`."""
+    return _records.read(raw)
 
 
 def decode_head(raw: bytes) -> RunHead:
     """The head of the record that `encode_record` wrote; raises `UnreadableRecord`."""
-    return decode_versioned(_head_decoder, raw, VERSION, "state of a run")
+    return _heads.read(raw)
 
 
-def decode_versioned(decoder: msgspec.msgpack.Decoder[R], raw: bytes, version: int, what: str) -> R:
-    """What was stored at `version`; raises `UnreadableRecord`, which calls it `what`, for anything else."""
+def is_behind(raw: bytes, other: bytes) -> bool:
+    """Whether fewer of the run's events are behind the one record than behind the other."""
     try:
-        record = decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableRecord(f"the stored {what} cannot be read ({error})") from None
-    if record.version != version:
-        raise UnreadableRecord(
-            f"the stored {what} is of version {record.version}, this worker reads {version}: "
-            "run the worker that wrote it, or start anew with another STREAKLINE_TOPIC_PREFIX"
-        )
-    return record
+        mine, others = decode_head(raw).state, decode_head(other).state
+    except UnreadableRecord:
+        return False
+    return (mine.attempt, mine.last_step, mine.has_ended) < (others.attempt, others.last_step, others.has_ended)

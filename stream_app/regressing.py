@@ -56,7 +56,8 @@ def advance(history: ProjectHistory, event: DiffCompleted) -> tuple[ProjectHisto
         for category, prior in _priors(earlier, run)
         if _drop(run.scores[category], prior.scores[category]) > ALLOWED_BASIS_POINTS
     ]
-    return replace(history, runs=(*earlier, run, *others[place:])[-MAX_RUNS:]), signals
+    runs = (*earlier, run, *others[place:])[-MAX_RUNS:]
+    return replace(history, runs=runs, revision=history.revision + 1), signals
 
 
 def latest_deltas(history: ProjectHistory) -> Mapping[str, float]:

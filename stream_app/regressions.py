@@ -11,6 +11,7 @@ from stream_app.diff_judging import DiffJudgement, judge_diffs
 from stream_app.histories import ProjectHistory, decode_history, encode_history
 from stream_app.metrics import StreamMetrics
 from stream_app.raw_records import RawRecord, RowKey
+from stream_app.settings import StreamSettings
 from stream_app.status import WorkerStatus
 from stream_app.tables import ReplicatedTable
 
@@ -27,10 +28,19 @@ class RegressionsAgent(BatchAgent[DiffJudgement]):
         app: faust.App,
         topics: Topics,
         table: ReplicatedTable,
+        settings: StreamSettings,
         metrics: StreamMetrics,
         status: WorkerStatus,
     ) -> None:
-        super().__init__(app=app, topics=topics, source=topics.diffs, table=table, status=status)
+        super().__init__(
+            app=app,
+            topics=topics,
+            source=topics.diffs,
+            table=table,
+            decode=decode_history,
+            settings=settings,
+            status=status,
+        )
         self._metrics = metrics
 
     def judge(self, records: Sequence[RawRecord]) -> DiffJudgement:

@@ -115,7 +115,8 @@ def _or_none(last_step: int) -> int | None:
 
 def _signal_families(named: _Named) -> Iterator[str]:
     marks = [
-        (f'{{run_id="{name}",type="{type_}",severity="{severity}"}}', mark)
+        # Types are stored as they came: a record that somebody else wrote may hold what they would not.
+        (f'{{run_id="{name}",type="{escaped(type_)}",severity="{severity}"}}', mark)
         for name, run in named
         for type_, by_severity in run.head.latest.marks.items()
         for severity, mark in by_severity.items()

@@ -1,30 +1,32 @@
 """What a worker knows of itself, gathered from Faust and the broker: for its metrics, /healthz and /readyz."""
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Set
+from typing import cast
 
 import faust
+from faust.tables.manager import TableManager
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from producers import metrics
-from producers.status_server import Check
+from producers.stalls import StallWatch
+from producers.status_server import Check, turns
 from stream_app.broker_watch import BrokerWatch
 from stream_app.lag import Lag, LagTracker
 from stream_app.raw_records import RawRecord
 from stream_app.readiness import Facts, readiness
-
-LOOP_ANSWERS_WITHIN_SECONDS = 5.0
+from stream_app.standstill import Progress, read_so_far
 
 
 class WorkerStatus(Collector):
     """Written by the event loop, read by the threads that answer HTTP."""
 
-    def __init__(self, app: faust.App, topic: str, watch: BrokerWatch) -> None:
+    def __init__(self, app: faust.App, topic: str, watch: BrokerWatch, stalls: StallWatch) -> None:
         self._app = app
         self._topic = topic
         self._watch = watch
+        self._stalls = stalls
         self._lag = LagTracker()
         self._is_assigned = False
         self._recovered_generation: int | None = None
@@ -65,16 +67,24 @@ class WorkerStatus(Collector):
             idle_seconds=time.monotonic() - self._idle_since,
         )
 
+    def progress(self) -> Progress:
+        """How far it has come with getting ready."""
+        # Not before there are partitions: who first asks Faust for its recovery makes it, and no other thread may.
+        recovery = cast("TableManager", self._app.tables).recovery if self._is_assigned else None
+        return Progress(
+            is_ready=self._is_assigned and self.recovered_generation is not None,
+            generation=self._app.consumer_generation_id,
+            # At once: the event loop may be adding to them.
+            recovered=0 if recovery is None else read_so_far(list(recovery.active_offsets.values())),
+        )
+
     def health(self) -> list[Check]:
         """Passes: the process need not be killed."""
-        heard = threading.Event()
-        self._app.loop.call_soon_threadsafe(heard.set)
-        alive = heard.wait(LOOP_ANSWERS_WITHIN_SECONDS)
-        return [Check("loop", alive, "runs" if alive else f"is stuck: no answer in {LOOP_ANSWERS_WITHIN_SECONDS:g} s")]
+        return [turns("loop", self._stalls)]
 
     def readiness(self) -> list[Check]:
         """All pass: records that arrive are judged."""
-        return readiness(self.facts())
+        return [*self.health(), *readiness(self.facts())]
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing: registering it asks nobody."""

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import faust
 
+from producers.printable import printable
 from producers.topics import Topics
-from stream_app.batches import BatchAgent, die
+from stream_app.batches import BatchAgent
+from stream_app.dying import die
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.expiry import expired_keys, is_expired
 from stream_app.judging import Judgement, judge
 from stream_app.metrics import StreamMetrics
+from stream_app.mirror import Mirror
 from stream_app.raw_records import RawRecord, RowKey
 from stream_app.records import RunHead, RunRecord, decode_head, decode_record, encode_record
+from stream_app.run_news import news_of
 from stream_app.settings import StreamSettings
 from stream_app.status import WorkerStatus
 from stream_app.tables import ReplicatedTable
@@ -35,20 +39,34 @@ class StepsAgent(BatchAgent[Judgement]):
         settings: StreamSettings,
         metrics: StreamMetrics,
         status: WorkerStatus,
+        mirror: Mirror | None = None,
     ) -> None:
-        super().__init__(app=app, topics=topics, source=topics.steps, table=table, status=status)
+        super().__init__(
+            app=app,
+            topics=topics,
+            source=topics.steps,
+            table=table,
+            decode=decode_head,
+            settings=settings,
+            status=status,
+        )
         self._policy = policy
         self._settings = settings
         self._metrics = metrics
+        self._mirror = mirror
+        self._told_of: set[str] = set()
 
     async def on_recovered(self) -> None:
-        """Hold the flow of records until Faust has set its positions; to be called when the tables are recovered.
+        """And hold the flow of records until Faust has set its positions.
 
         Faust lets the records of every topic flow before it seeks to the committed offsets, and resumes the flow
         after: which empties the streams' queues. What was read in between is not read again, and lost.
         """
+        await super().on_recovered()
         self._app.consumer.stop_flow()
         self._status.recovered()
+        if self._mirror is not None:
+            self._mirror.recovered(lambda: self.rows(decode_record))
         logger.info("states recovered, judging %s and %s", self._topics.steps, self._topics.diffs)
 
     def judge(self, records: Sequence[RawRecord]) -> Judgement:
@@ -60,9 +78,15 @@ class StepsAgent(BatchAgent[Judgement]):
         return {key: encode_record(run) for key, run in judged.runs.items()}
 
     def applied(self, records: Sequence[RawRecord], judged: Judgement) -> None:
-        """Take note of a batch, for lag, readiness and counters."""
+        """Take note of a batch, for lag, readiness, counters and whoever watches live."""
         self._status.applied(records)
         self._metrics.count(len(records), judged, time.time())
+        for failure in judged.failures:
+            if failure.type not in self._told_of:
+                self._told_of.add(failure.type)
+                logger.warning("%s; the next ones are only counted", printable(failure.sentence))
+        if self._mirror is not None:
+            self._mirror.show(news_of(judged))
 
     def runs(self) -> Iterable[tuple[RowKey, RunHead]]:
         """Every run this worker judges; none while the tables are being recovered. For any thread."""

@@ -5,26 +5,27 @@ changelog, finds its stored offset beyond it when it restarts on a kept data dir
 ConsistencyError. The high watermark in a fetch response is right, so here it is asked for with a fetch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import aiokafka
 from aiokafka import TopicPartition
 
-CLUSTER_ID = "tansu_cluster"
 
+async def end_offsets(
+    bootstrap: str, let_in: Mapping[str, Any], partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """One past the last record of each partition, from the high watermark of a fetch of its last batch.
 
-def is_tansu(cluster_id: str | None) -> bool:
-    """Whether the cluster of that id is Tansu."""
-    return cluster_id == CLUSTER_ID
-
-
-async def end_offsets(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """One past the last record of each partition, from the high watermark of a fetch of its last batch."""
+    `let_in` is what aiokafka's clients are told of TLS and SASL.
+    """
     partitions = list(partitions)
     # A worker that only stands by has none, and a client that is stopped as soon as it is started is cancelled.
     if not partitions:
         return {}
-    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=20, enable_auto_commit=False)
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, fetch_max_wait_ms=20, enable_auto_commit=False, **let_in
+    )
     await consumer.start()
     try:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)

@@ -1,7 +1,8 @@
-"""Faust's Kafka transport with three changes.
+"""Faust's Kafka transport with six changes.
 
-It does not wait 1.5 s for a fetch, it finds the start of a partition that nothing was committed for, and it gets
-along with Tansu.
+It does not wait 1.5 s for a fetch, it finds the start of a partition that nothing was committed for, it takes batches
+of a bounded size only, it sends again what a mute connection has swallowed, it does not die of looking for a livelock,
+and it gets along with Tansu.
 """
 
 import ssl
@@ -15,7 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from producers.kafka import KafkaSettings
-from stream_app import tansu
+from stream_app import bounded_batches, tansu
 
 FETCH_WAIT_MS = 20
 
@@ -26,6 +27,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust has 1,500 ms here and no setting for it. A broker that does not wake a waiting fetch when
         # a record arrives (Tansu) then takes half of that to deliver it.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        bounded_batches.install()
         return consumer
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -40,6 +42,9 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             await self.call_thread(self._ensure_consumer().seek_to_beginning, *unread)
         return committed
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust logs there what /readyz tells, and dies of a partition whose position is not set yet."""
+
     def _is_changelog(self, partition: TopicPartition) -> bool:
         # Their positions are what recovery has set.
         return partition.topic in self.app.tables.changelog_topics
@@ -48,7 +53,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 class _TansuConsumerThread(_ConsumerThread):
     async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
         bootstrap = ",".join(f"{url.host}:{url.port}" for url in self.transport.url)
-        ends: Mapping[TP, int] = await tansu.end_offsets(bootstrap, partitions)
+        let_in = driver.credentials_to_aiokafka_auth(self.app.conf.broker_credentials)
+        ends: Mapping[TP, int] = await tansu.end_offsets(bootstrap, let_in, partitions)
         return ends
 
 
@@ -62,15 +68,28 @@ class _TansuConsumer(driver.Consumer):
         return _TansuConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
+class _Producer(driver.Producer):
+    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
+        producer = super()._new_producer(transactional_id)
+        # Faust has one time limit for an answer and for the life of a record: 20 minutes. That is right for a record,
+        # and as long as a worker stands still on a connection that is open and mute.
+        timeout_ms = int(self.app.conf.broker_request_timeout * 1000)
+        producer.client._request_timeout_ms = timeout_ms  # noqa: SLF001
+        producer._sender._request_timeout_ms = timeout_ms  # noqa: SLF001
+        return producer
+
+
 class KafkaTransport(driver.Transport):
     """For Apache Kafka."""
 
+    Producer: ClassVar[Any] = _Producer
     Consumer: ClassVar[Any] = _Consumer
 
 
 class TansuTransport(driver.Transport):
     """For Tansu."""
 
+    Producer: ClassVar[Any] = _Producer
     Consumer: ClassVar[Any] = _TansuConsumer
 
 

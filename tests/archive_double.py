@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import TopicPartition
@@ -21,6 +22,7 @@ from producers.topics import TopicSettings
 from workers.archive.archiver import Archiver
 from workers.archive.metrics import ArchiveMetrics
 from workers.ending import ended_by_signals
+from workers.lake.durable import unconfirmed
 from workers.lake.writer import Lake
 from workers.settings import ArchiveSettings
 
@@ -44,7 +46,7 @@ class DeadlyLake(Lake):
 
     death: Death
 
-    def write_bytes(self, relative_path: str, data: bytes) -> str:
+    def write_bytes(self, relative_path: str, data: bytes, confirm: Callable[[], None] = unconfirmed) -> str:
         self.death.comes("before")
         self.death.comes("asleep")
         if self.death.when == "half":
@@ -52,7 +54,7 @@ class DeadlyLake(Lake):
             half.parent.mkdir(parents=True, exist_ok=True)
             half.with_name(f".{half.name}.0123.tmp").write_bytes(data[: len(data) // 2])
             self.death.comes("half")
-        path = super().write_bytes(relative_path, data)
+        path = super().write_bytes(relative_path, data, confirm)
         self.death.comes("marker" if relative_path.startswith("run_events/v=1/topic=") and "steps-" in path else "")
         self.death.comes("renamed")
         return path

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from msgspec import Struct
 
 from producers.kafka import KafkaSettings
+from producers.settings import to_environ
 from producers.topics import TopicSettings
 from streakline.cli.main import run
 
@@ -70,8 +71,4 @@ def said_until_up(up: subprocess.Popen[bytes]) -> list[str]:
 
 def settings_environ(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, str]:
     """The environment in which a command uses these settings."""
-    return {
-        "STREAKLINE_KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
-        "STREAKLINE_TOPIC_PREFIX": topics.topic_prefix,
-        "STREAKLINE_PARTITIONS": str(topics.partitions),
-    }
+    return {**to_environ(kafka), **to_environ(topics)}

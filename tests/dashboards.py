@@ -9,16 +9,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel, RowPanel
 from grafana_foundation_sdk.models.prometheus import Dataquery
 from msgspec import Struct
 
-from producers.metrics import METRICS
 from tests.documents import ROOT
 
 SHIPPED = ROOT / "deploy" / "grafana" / "dashboards"
 
 BUILT_IN = {"__rate_interval": "1m", "__range": "1h"}
 """what Grafana fills in of itself, as it does for a look at the last hour"""
-
-NOT_IN_THE_STACK = {metric.name for metric in METRICS if metric.exposer == "archiver"}
-"""metrics of what `streakline up` does not start"""
 
 # What stands between braces, brackets, quotes or the parentheses of a grouping names no metric.
 _ASIDE = re.compile(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)')
@@ -44,11 +40,6 @@ class Question(Struct, frozen=True):
         True
         """
         return set(_NAME.findall(_ASIDE.sub(" ", self.expression))) - _WORDS
-
-    @property
-    def is_of_the_stack(self) -> bool:
-        """Whether everything that it asks for is exposed by what `streakline up` starts."""
-        return self.metrics.isdisjoint(NOT_IN_THE_STACK)
 
 
 def dashboards() -> dict[str, Dashboard]:

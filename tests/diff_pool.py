@@ -1,10 +1,12 @@
 """Real diff workers on common topics, what readers see of their lakes meanwhile, and what is there in the end."""
 
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -12,15 +14,17 @@ from msgspec import Struct, structs
 
 from producers.codec import decode_diff, encode
 from producers.events import DiffCompleted, DiffFailed, RunCompleted
-from producers.kafka import KafkaSettings, reader_config
+from producers.kafka import reader_config
 from producers.reader import read_topic
-from producers.topics import TopicSettings, diff_group, ensure_topics, topic_names
+from producers.redis.client import connect
+from producers.topics import diff_group, ensure_topics, topic_names
 from streakline.processes import free_port
+from tests.clusters import forget_topics, kafka_at, topics_under
+from tests.heeding import heeds
 from tests.killed_diffs import Setup, Worker
 from tests.publishing import publish_to
 from tests.workload import Published
 from workers.base_cache import BaseCache
-from workers.coordination.client import connect
 from workers.diff import DiffMaker
 from workers.jobs import DiffJob
 from workers.lake.tables import TABLES
@@ -107,11 +111,14 @@ class Pool:
         partitions: int,
         lease_seconds: float,
         session_timeout_seconds: float,
+        prefix: str | None = None,
+        takes_notes: bool = True,
     ) -> None:
-        """Models lie under `root`; `folder` is of this pool alone, and gives the topics their prefix."""
+        """Models lie under `root`; `folder` is of this pool alone, and gives the topics their `prefix` without one."""
         self.root, self.folder = root, folder
-        self.kafka = KafkaSettings(kafka_bootstrap=broker)
-        self.topics = TopicSettings(topic_prefix=f"{folder.parent.name}-{folder.name}.", partitions=partitions)
+        self.kafka = kafka_at(broker)
+        own = f"{folder.parent.name}-{folder.name}."
+        self.topics = topics_under(own if prefix is None else prefix, partitions=partitions)
         ensure_topics(self.kafka, self.topics)
         self.names = topic_names(self.topics)
         self.settings = DiffWorkerSettings(
@@ -120,19 +127,21 @@ class Pool:
             session_timeout_seconds=session_timeout_seconds,
             diff_retry_seconds=0.2,
         )
+        self._takes_notes = takes_notes
         self._redis = connect(redis_url)
         self._workers: list[Worker] = []
 
-    def start(self, lake: Path, point: str | None = None, metrics_port: int | None = None) -> Worker:
-        """One that kills itself at `point`."""
+    def start(self, lake: Path, point: str | None = None, metrics_port: int | None = None, **others: Any) -> Worker:
+        """One that kills itself at `point`; `others` are of its `Setup`."""
         setup = Setup(
             kafka=self.kafka,
             topics=self.topics,
             settings=structs.replace(self.settings, metrics_port=metrics_port),
             diffs=diff_settings(self.root, lake),
             log=lake.with_suffix(".log"),
-            notes=lake.with_suffix(".notes"),
+            notes=lake.with_suffix(".notes") if self._takes_notes else None,
             point=point,
+            **others,
         )
         self._workers.append(Worker(setup))
         return self._workers[-1]
@@ -189,6 +198,7 @@ class Pool:
 
     def end(self, worker: Worker, lake: Path) -> None:
         """In order."""
+        self.wait_until(lambda: heeds(worker.pid, signal.SIGTERM), lake)
         worker.terminate()
         self.wait_until(lambda: worker.exit_status is not None, lake)
         assert worker.exit_status == 0, lake.with_suffix(".log").read_text()
@@ -198,6 +208,7 @@ class Pool:
         for worker in self._workers:
             worker.kill()
         self._redis.close()
+        forget_topics(self.kafka, self.topics.topic_prefix)
 
 
 def run_completed(job: DiffJob) -> RunCompleted:

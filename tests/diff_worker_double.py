@@ -58,7 +58,7 @@ def main() -> None:
             return result(job)
         progress("loading", 0.0)
         note(f"begin {job.run_id}")
-        if job.checkpoint == "bad":
+        if job.checkpoint == "bad" or (job.checkpoint == "unmended" and not (folder / "mended").exists()):
             raise DiffError("checkpoint_invalid", "this is no checkpoint: make a better one")
         if job.checkpoint == "deadly":
             os._exit(9)

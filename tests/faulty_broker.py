@@ -13,6 +13,7 @@ from streakline.broker import start_broker
 from streakline.processes import free_port, stop
 
 _PIECE_BYTES = 16_384
+_DELAYED_PIECE_BYTES = 1 << 20
 _ACCEPTING_SECONDS = 0.1
 # Close without a FIN: the other side gets a reset, and what was in the buffers is lost.
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -30,6 +31,8 @@ class FaultyBroker:
         self.port = port
         self.bytes_per_second: float | None = None
         """each way of each connection; None: as fast as it goes"""
+        self.delay_seconds = 0.0
+        """by which each piece is passed on later, both ways; what comes meanwhile is one piece with the next"""
         self._behind = behind
         self._takes = threading.Event()
         self._answers = threading.Event()
@@ -47,6 +50,7 @@ class FaultyBroker:
     def forward(self) -> None:
         """Do what a proxy does; connections that were paused go on where they were, swallowed ones stay mute."""
         self.bytes_per_second = None
+        self.delay_seconds = 0.0
         self._swallows = False
         self._takes.set()
         self._answers.set()
@@ -139,6 +143,7 @@ class FaultyBroker:
     def _pump(self, source: socket.socket, sink: socket.socket | None, may_flow: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(self._piece_bytes):
+                time.sleep(self.delay_seconds)
                 may_flow.wait()
                 if sink is not None:
                     sink.sendall(piece)
@@ -155,6 +160,9 @@ class FaultyBroker:
 
     @property
     def _piece_bytes(self) -> int:
+        if self.delay_seconds:
+            # A long way is not a narrow one.
+            return _DELAYED_PIECE_BYTES
         speed = self.bytes_per_second
         return _PIECE_BYTES if speed is None else max(1, min(_PIECE_BYTES, int(speed / 20)))
 

@@ -5,18 +5,21 @@ Every measurement of a base and every diff that is made, not found, is noted as 
 """
 
 import gc
+import math
 import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import torch
-from msgspec import Struct
+from msgspec import Struct, structs
 
 import workers.base_cache.cache
 import workers.diff_worker
@@ -33,6 +36,7 @@ from workers.inputs import Inputs
 from workers.jobs import DiffJob
 from workers.lake.tables import TABLES
 from workers.model_pair import ModelPair
+from workers.pending import Pending
 from workers.progress import Progress, Stage
 from workers.serve import DiffService
 from workers.settings import DiffSettings, DiffWorkerSettings
@@ -87,9 +91,16 @@ class Setup(Struct, frozen=True, kw_only=True):
     settings: DiffWorkerSettings
     diffs: DiffSettings
     log: Path
-    notes: Path
+    notes: Path | None
+    """None: none are taken"""
     point: str | None = None
     """where it kills itself"""
+    number: signal.Signals = signal.SIGKILL
+    """or what else it sends to itself there, once"""
+    digits: float = 0.0
+    """added to each score: as another device would sum it up"""
+    without: Literal["fencing", "commit last"] | None = None
+    """the guard that is taken away"""
 
 
 class Worker:
@@ -115,6 +126,22 @@ class Worker:
         with self._one_asks:
             return self._process.exitcode
 
+    def poll(self) -> int | None:
+        """As of a `Popen`, like those below."""
+        return self.exit_status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.exit_status is None:
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while (status := self.exit_status) is None:
+            if time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired("a diff worker", timeout or 0.0)
+            time.sleep(0.02)
+        return status
+
     def terminate(self) -> None:
         """Ask it to end in order."""
         self._process.terminate()
@@ -136,22 +163,38 @@ def _work(setup: Setup) -> None:
     # Waits that cost time and prove nothing.
     workers.job_runner._LEASED_ELSEWHERE_SECONDS = 0.2
     workers.base_cache.cache._POLL_SECONDS = 0.2
-    _Watched(setup.notes, setup.point).watch()
+    match setup.without:
+        case "fencing":
+            _put(Lease, "confirm", lambda _: True)
+            _put(Lease, "is_lost", False)
+        case "commit last":
+            _put(Pending, "committable", _all_that_is_read)
+        case None:
+            pass
+    _Watched(setup).watch()
     DiffService(setup.kafka, setup.topics, setup.settings, setup.diffs).run()
+
+
+def _all_that_is_read(pending: Pending) -> dict[int, int]:
+    return {partition: queue[-1].offset + 1 for partition, queue in pending._queues.items() if queue}
 
 
 class _Watched:
     """This process, which passes the points."""
 
-    def __init__(self, notes: Path, point: str | None) -> None:
-        self._notes = notes
-        self._point = point
+    def __init__(self, setup: Setup) -> None:
+        self._notes = setup.notes
+        self._point = setup.point
+        self._number = setup.number
+        self._digits = setup.digits
         self._model = ""
         self._told: Counter[str] = Counter()
 
     def watch(self) -> None:
         """Notes what is made; where there is a point, everything that is one is wrapped."""
         self._watch_diffs()
+        if self._digits:
+            self._change_scores()
         if self._point is None:
             return
         self._watch_files()
@@ -193,6 +236,16 @@ class _Watched:
         _put(DiffMaker, "__call__", noted)
         _put(ModelPair, "measure_base", measured)
 
+    def _change_scores(self) -> None:
+        compare = ModelPair.compare
+
+        def compared(pair: ModelPair, *arguments: Any) -> Any:
+            comparison = compare(pair, *arguments)
+            scores = tuple(structs.replace(row, base=row.base + self._digits) for row in comparison.scores)
+            return structs.replace(comparison, scores=scores, tables={**comparison.tables, "model_diff": scores})
+
+        _put(ModelPair, "compare", compared)
+
     def _watch_files(self) -> None:
         real = Path.open
 
@@ -226,16 +279,19 @@ class _Watched:
             self._die()
 
     def _die(self) -> None:
+        self._point = None
         self._note("killed -")
-        os.kill(os.getpid(), signal.SIGKILL)
+        # To this thread: sent to the process, SIGSTOP would let it run on until another one has taken it.
+        signal.pthread_kill(threading.get_ident(), self._number)
 
     def _note(self, line: str) -> None:
-        with self._notes.open("a") as file:
-            file.write(f"{line} {os.getpid()}\n")
+        if self._notes is not None:
+            with self._notes.open("a") as file:
+                file.write(f"{line} {os.getpid()}\n")
 
 
 class _HalfWritten:
-    """A file that is killed in the middle of its first write; the half is in the file, not in a buffer."""
+    """A file whose writer is killed in the middle of its first write; the half is in the file, not in a buffer."""
 
     def __init__(self, file: IO[bytes], die: Callable[[], None]) -> None:
         self._file = file
@@ -248,9 +304,17 @@ class _HalfWritten:
         self._file.close()
 
     def write(self, data: bytes) -> None:
-        self._file.write(data[: len(data) // 2])
+        half = len(data) // 2
+        self._file.write(data[:half])
         self._file.flush()
         self._die()
+        self._file.write(data[half:])
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
 
 def _name_of(path: Path) -> str:

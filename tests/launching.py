@@ -1,6 +1,7 @@
 """Starting a training on several ranks as people do: with a launcher, in processes of their own."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,6 +55,6 @@ def launched(arguments: list[str], environ: Mapping[str, str], *, timeout_second
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert process.returncode == 0, err.decode()[-3000:]
-    # Trainer prints dictionaries of its own.
-    lines = [line for line in out.splitlines() if line.startswith(b'{"')]
+    # Found anywhere: Trainer prints lines of its own, and the ranks' lines can meet within one.
+    lines = re.findall(rb'\{"rank":[^}]*\}', out)
     return sorted((msgspec.json.decode(line, type=Ended) for line in lines), key=lambda ended: ended.rank)

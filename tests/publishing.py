@@ -6,7 +6,7 @@ from confluent_kafka import Producer
 
 from producers.codec import decode_signal
 from producers.events import Signal
-from producers.kafka import KafkaSettings, producer_config
+from producers.kafka import MAX_RECORD_BYTES, KafkaSettings, producer_config
 from producers.reader import read_topic
 from producers.topics import TopicSettings, topic_names
 from tests.workload import Published
@@ -17,9 +17,11 @@ def publish(kafka: KafkaSettings, topics: TopicSettings, records: Iterable[Publi
     return publish_to(kafka, topic_names(topics).steps, records)
 
 
-def publish_to(kafka: KafkaSettings, topic: str, records: Iterable[Published]) -> int:
-    """The same to any topic."""
-    producer, count = Producer(producer_config(kafka)), 0
+def publish_to(
+    kafka: KafkaSettings, topic: str, records: Iterable[Published], *, max_bytes: int = MAX_RECORD_BYTES
+) -> int:
+    """The same to any topic, as a client that sends records of up to `max_bytes`."""
+    producer, count = Producer(producer_config(kafka) | {"message.max.bytes": max_bytes}), 0
     for record in records:
         while True:
             try:

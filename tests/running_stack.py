@@ -5,6 +5,7 @@ import json
 import time
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ from msgspec import Struct
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings
 from streakline.alerting import AlertingSettings
+from streakline.archiving import ArchivingSettings
 from streakline.diffing import DiffingSettings
 from streakline.pages import Notification, Page, Receiver
 from streakline.services import Service
 from streakline.stack import Stack, StackSettings
+from streakline.stack_redis import StackRedisSettings
+from tests.clusters import foreign_bootstrap, forget_topics, kafka_at, topics_under
 from tests.worker import wait_until
 
-TOPICS = TopicSettings(partitions=4)
 ANY_PORTS = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
-ANY_DIFFING = DiffingSettings(metrics_port=0, redis_port=0)
+ANY_DIFFING = DiffingSettings(metrics_port=0)
+ANY_ARCHIVING = ArchivingSettings(metrics_port=0)
 
 
 class Alert(Struct, frozen=True):
@@ -34,7 +38,7 @@ class Alert(Struct, frozen=True):
 
 
 class Running:
-    """A stack with alerts, on free ports, and everything it said."""
+    """A stack with alerts, on free ports, with a broker of its own or on a foreign cluster, and everything it said."""
 
     def __init__(
         self,
@@ -43,23 +47,32 @@ class Running:
         *,
         workers: int = 1,
         diffing: DiffingSettings | None = None,
+        archiving: ArchivingSettings | None = None,
     ) -> None:
+        foreign = foreign_bootstrap()
         self.said: list[str] = []
         self.notifications: list[Notification] = []
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.stack = Stack(
             StackSettings(
-                state_dir=folder, broker_port=0, metrics_port=0, workers=workers, alerting=alerting, diffing=diffing
+                state_dir=folder,
+                broker_port=0 if foreign is None else None,
+                metrics_port=0,
+                workers=workers,
+                redis=StackRedisSettings(port=0),
+                alerting=alerting,
+                diffing=diffing,
+                archiving=archiving,
             ),
-            KafkaSettings(),
-            TOPICS,
+            KafkaSettings() if foreign is None else kafka_at(foreign),
+            topics_under(TopicSettings().topic_prefix if foreign is None else f"test-{uuid.uuid4().hex[:8]}."),
             say=self.said.append,
             on_notification=self.notifications.append,
         )
 
     def service(self, name: str) -> Service:
-        """One of its programs: ``stream-1``, ``diff-1``, ``redis``, ``prometheus``, ``alertmanager``."""
+        """One of its programs: ``stream-1``, ``diff-1``, ``archive``, ``redis``, ``prometheus``, ``alertmanager``."""
         (service,) = (service for service in self.stack._services if service.name == name)
         return service
 
@@ -112,11 +125,15 @@ def running(
     *,
     workers: int = 1,
     diffing: DiffingSettings | None = None,
+    archiving: ArchivingSettings | None = None,
 ) -> Iterator[Running]:
     """A stack for as long as the block runs."""
-    running = Running(folder, alerting, workers=workers, diffing=diffing)
-    with running.stack:
-        yield running
+    running = Running(folder, alerting, workers=workers, diffing=diffing, archiving=archiving)
+    try:
+        with running.stack:
+            yield running
+    finally:
+        forget_topics(running.stack.kafka, running.stack.topics.topic_prefix)
 
 
 def _json(url: str) -> Any:

@@ -32,6 +32,7 @@ class Worker:
         data_dir: Path,
         settings: StreamSettings,
         program: Sequence[str] = PROGRAM,
+        redis_url: str | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.log = data_dir.parent / f"{data_dir.name}.log"
@@ -43,6 +44,8 @@ class Worker:
             "STREAKLINE_DATA_DIR": str(data_dir),
             "STREAKLINE_METRICS_PORT": str(self.metrics_port),
             "STREAKLINE_SESSION_TIMEOUT_SECONDS": "3",
+            # Nobody else's Redis, should there be one where ours would be by default.
+            **({"STREAKLINE_LIVE": "false"} if redis_url is None else {"STREAKLINE_REDIS_URL": redis_url}),
         }
         self.process: subprocess.Popen[bytes] = spawn([sys.executable, *program], log=self.log, environ=environ)
 
@@ -97,9 +100,10 @@ def running_worker(
     data_dir: Path,
     settings: StreamSettings | None = None,
     program: Sequence[str] = PROGRAM,
+    redis_url: str | None = None,
 ) -> Iterator[Worker]:
-    """A worker for as long as the block runs."""
-    worker = Worker(kafka, topics, data_dir, settings or StreamSettings(), program)
+    """A worker for as long as the block runs; it shows live runs where it is told of a Redis."""
+    worker = Worker(kafka, topics, data_dir, settings or StreamSettings(), program, redis_url)
     try:
         yield worker
     finally:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 
 from producers.events import DiffCompleted
 from workers.base_cache import BaseCache
@@ -85,16 +86,23 @@ class DiffMaker:
         return completed(common, run, [] if scores is None else table_to_rows(scores, ModelDiffRow))
 
     def _write(self, common: Common, run: RunRow, compared: Comparison, progress: Progress) -> None:
-        """Every table, `runs` last. A worker that has lost the job to another ends where it tells of its progress."""
+        """Every table, `runs` last. A worker that has lost the job to another ends where it tells of its progress.
+
+        It tells of it when a file is written and not yet to be seen, so that one which stood still meanwhile does not
+        write over what the other has made.
+        """
         done = stages(progress, _FINE_TUNED, 1.0, {"writing": 1})("writing")
-        for number, (table, rows) in enumerate(compared.tables.items(), start=1):
-            self._lake.write(table, rows, common)
-            done(number / (len(compared.tables) + 1))
+        shares = (number / (len(compared.tables) + 2) for number in count(1))
+
+        def confirm() -> None:
+            done(next(shares))
+
+        for table, rows in compared.tables.items():
+            self._lake.write(table, rows, common, confirm)
         named = partial(file_path, project=common.project, dt=common.dt, run_id=common.run_id, diff_id=common.diff_id)
         dataset = low_confidence_jsonl(compared.low_confidence)
-        self._lake.write_bytes(named("low_confidence_rows", suffix=".jsonl"), dataset)
-        self._lake.write("runs", [run], common)
-        done(1.0)
+        self._lake.write_bytes(named("low_confidence_rows", suffix=".jsonl"), dataset, confirm)
+        self._lake.write("runs", [run], common, confirm)
 
 
 def _run_row(job: DiffJob, inputs: Inputs, method: Method, compared: Comparison) -> RunRow:

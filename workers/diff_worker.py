@@ -7,6 +7,7 @@ another worker: what is in the lake already is found there, and told of again wi
 The main thread never stops polling, so that a long diff does not cost the worker its place in the group.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -15,9 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from producers.codec import MalformedEvent, decode
+from producers.dead_letters import requeued_from
 from producers.events import RunCompleted
 from producers.kafka import KafkaSettings, group_config
+from producers.stalls import StallWatch
 from producers.topics import TopicSettings, diff_group, topic_names
+from producers.unreadable import Unreadable
 from workers.errors import TransientDiffError
 from workers.job_runner import JobRunner, MakeDiff
 from workers.jobs import job_of
@@ -57,16 +61,12 @@ class DiffWorker:
             metrics=metrics,
             stopping=self._stopping,
         )
-        self._polled_at = time.monotonic()
+        self.stalls = StallWatch("the loop that asks for completed runs", settings.stall_seconds)
         self._is_assigned = False
         self._consumer = Consumer(
             group_config(kafka, diff_group(topics), session_timeout_seconds=settings.session_timeout_seconds)
         )
-
-    @property
-    def silent_seconds(self) -> float:
-        """Since the broker's records were last asked for. Long: the loop is stuck, or `run` not called yet."""
-        return time.monotonic() - self._polled_at
+        self._unreadable = Unreadable(self._consumer)
 
     @property
     def is_assigned(self) -> bool:
@@ -78,44 +78,61 @@ class DiffWorker:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until `stop`."""
+        """Work until `stop`. Raises `FailureLimitReached`."""
         self._consumer.subscribe(
             [self._names.runs], on_assign=self._on_assigned, on_revoke=self._on_revoked, on_lost=self._on_lost
         )
-        running: tuple[Entry, Future[None]] | None = None
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diff") as thread:
-            while not self._stopping.is_set():
-                self._read()
-                if running is not None and running[1].done():
-                    running[1].result()
-                    running = None
-                self._commit()
-                self._metrics.queue.set(self._pending.jobs)
-                entry = self._pending.next(time.monotonic()) if running is None else None
-                if entry is not None:
-                    running = entry, thread.submit(self._runner.run, entry)
+        with (
+            contextlib.closing(self._consumer),
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="diff") as thread,
+        ):
+            # Not beyond the loop: to hand a diff back may take long.
+            with self.stalls:
+                running = self._work(thread)
             if running is not None:
-                running[1].result()
+                running.result()
                 self._commit()
-        self._consumer.close()
+
+    def _work(self, thread: ThreadPoolExecutor) -> Future[None] | None:
+        """Returns, once stopped, the diff that is being made."""
+        running: Future[None] | None = None
+        while not self._stopping.is_set():
+            self.stalls.beat()
+            self._read()
+            if running is not None and running.done():
+                running.result()
+                running = None
+            self._commit()
+            self._metrics.queue.set(self._pending.jobs)
+            entry = self._pending.next(time.monotonic()) if running is None else None
+            if entry is not None:
+                running = thread.submit(self._runner.run, entry)
+        return running
 
     def _read(self) -> None:
-        self._polled_at = time.monotonic()
         message = self._consumer.poll(_POLL_SECONDS)
         if message is None:
             return
-        if (error := message.error()) is not None:
-            logger.warning("cannot read %s: %s", self._names.runs, error.str())
-            return
+        offset, error = message.offset() or 0, message.error()
+        if error is not None:
+            passed = self._unreadable.pass_over(message)
+            if passed is None:
+                logger.warning("cannot read %s: %s", self._names.runs, error.str())
+                return
+            offset = passed
         entry = Entry(
             partition=message.partition() or 0,
-            offset=message.offset() or 0,
+            offset=offset,
             published_at=message.timestamp()[1] / 1000,
-            key=message.key(),
-            value=message.value(),
+            key=message.key() if error is None else None,
+            # Of an error it would be the sentence.
+            value=message.value() if error is None else None,
             job=None,
+            requeued_from=requeued_from(message.headers()),
         )
         try:
+            if error is not None:
+                raise MalformedEvent("not_json", error.str())
             event = decode(entry.value or b"")
         except MalformedEvent as malformed:
             logger.warning("a record of %s is no event: %s", self._names.runs, malformed)
@@ -129,6 +146,7 @@ class DiffWorker:
     def _is_refused(self, entry: Entry, error: MalformedEvent) -> bool:
         """Whether the record is among the dead letters now; False where the worker is stopped first: it comes again."""
         while not self._stopping.is_set():
+            self.stalls.beat()
             try:
                 self._results.refused(entry, error.reason, error.detail)
             except TransientDiffError as away:

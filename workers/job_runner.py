@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 
 from producers.events import DiffCompleted, DiffFailed
+from producers.redis.client import RedisAway, connect
+from workers import panics
 from workers.coordination.board import Board, JobProgress
-from workers.coordination.client import RedisAway, connect
 from workers.coordination.leases import Lease, Leases
-from workers.errors import DiffCancelled, DiffError, TransientDiffError
+from workers.errors import DiffCancelled, DiffError, FailureLimitReached, LakeAway, TransientDiffError
+from workers.failure_limit import FailureLimit
 from workers.jobs import DiffJob
 from workers.metrics import DiffMetrics
 from workers.pending import Entry
@@ -28,6 +30,8 @@ Raises `DiffError`, and `DiffCancelled` where the `Progress` does."""
 
 _LEASED_ELSEWHERE_SECONDS = 2.0
 _MAX_BACKOFF_SECONDS = 600.0
+_MAX_LAKE_BACKOFF_SECONDS = 60.0
+_MAX_DOUBLINGS = 16
 _MAX_ERROR_CHARACTERS = 2000
 
 
@@ -53,11 +57,12 @@ class JobRunner:
         client = connect(settings.redis_url)
         self._leases = Leases(client, prefix, settings.lease_seconds)
         self._board = Board(client, prefix)
+        self._limit = FailureLimit(self._board, settings.max_consecutive_failures)
         self._is_alone = False
         self._name = f"{socket.gethostname()}/{os.getpid()}"
 
     def run(self, entry: Entry) -> None:
-        """Bring its job to an end, or put it off."""
+        """Bring its job to an end, or put it off. Raises `FailureLimitReached`, with the job handed back."""
         job = entry.job
         assert job is not None  # noqa: S101  # `Pending.next` gives no other
         name = f"{job.run_id}/{job.attempt}"
@@ -91,9 +96,10 @@ class JobRunner:
                 lease.release()
 
     def _attempt(self, entry: Entry, job: DiffJob, lease: Lease | None) -> DiffCompleted | DiffFailed | None:
-        """What the job comes to; None where it is put off. Raises `DiffCancelled`."""
+        """What the job comes to; None where it is put off. Raises `DiffCancelled` and `FailureLimitReached`."""
         try:
-            event = self._made(entry, job, lease)
+            with panics.as_errors():
+                event = self._made(entry, job, lease)
             _confirm(lease)
         except DiffCancelled:
             raise
@@ -101,6 +107,7 @@ class JobRunner:
             if not isinstance(error, DiffError):
                 logger.exception("the diff of %s/%d failed", job.run_id, job.attempt)
             return self._failure(entry, job, error)
+        self._limit.succeeded()
         return event
 
     def _made(self, entry: Entry, job: DiffJob, lease: Lease | None) -> DiffCompleted:
@@ -138,6 +145,9 @@ class JobRunner:
 
     def _failure(self, entry: Entry, job: DiffJob, error: Exception) -> DiffFailed | None:
         """What is told of a job that failed; None where it is put off for another try."""
+        if isinstance(error, LakeAway):
+            self._wait_for_lake(entry, job, error)
+            return None
         known = isinstance(error, DiffError)
         is_final = known and not isinstance(error, TransientDiffError)
         if not is_final and entry.tries < self._settings.diff_attempts:
@@ -146,7 +156,7 @@ class JobRunner:
             return None
         sentence = str(error) if known else f"a defect of Streakline ({type(error).__name__}): see the worker's log"
         logger.error("the diff of %s/%d cannot be made: %s", job.run_id, job.attempt, sentence)
-        return DiffFailed(
+        failure = DiffFailed(
             run_id=job.run_id,
             ts=job.completed_at,
             reason=error.reason if isinstance(error, DiffError) else "internal",
@@ -154,6 +164,22 @@ class JobRunner:
             attempt=job.attempt,
             project=job.project,
         )
+        try:
+            self._limit.failed(failure)
+        except FailureLimitReached:
+            # Whoever begins it next is not to take it for one that kills its workers.
+            self._board.end(f"{job.run_id}/{job.attempt}")
+            raise
+        return failure
+
+    def _wait_for_lake(self, entry: Entry, job: DiffJob, error: LakeAway) -> None:
+        """No try is counted: nothing was found out about the job."""
+        self._board.end(f"{job.run_id}/{job.attempt}")
+        entry.tries = 0
+        seconds = self._settings.diff_retry_seconds * 2 ** min(entry.outages, _MAX_DOUBLINGS)
+        entry.outages += 1
+        self._put_off(entry, min(seconds, _MAX_LAKE_BACKOFF_SECONDS))
+        logger.warning("the diff of %s/%d waits: %s", job.run_id, job.attempt, error)
 
     def _tell(self, entry: Entry, name: str) -> None:
         """Publish what the job came to; it is put off where the broker does not take it, and not made again."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from producers.dead_letters import LetterId
 from producers.events import DiffCompleted, DiffFailed
 from workers.jobs import DiffJob
 
@@ -20,10 +21,14 @@ class Entry(Struct):
     value: bytes | None
     job: DiffJob | None
     """None: it asks for nothing"""
+    requeued_from: LetterId | None = None
+    """the dead letter that it was, where somebody requeued it"""
     result: DiffCompleted | DiffFailed | None = None
     """what the job came to, whether or not anybody was told of it yet"""
     is_done: bool = False
     tries: int = 0
+    outages: int = 0
+    """how often the lake was away when it was tried"""
     not_before: float = 0.0
     """by the monotonic clock"""
 

@@ -1,8 +1,9 @@
 """Writes the table `regressions` from the signals topic: each diff's regressed categories in one file of its own.
 
 The order is the promise. A regression is in the lake before the offset of its signal is committed; killed in between,
-the signal comes again and is found there. A run's signals are on one partition, so that a diff's file has one writer.
-It is written anew where a batch ends between two of its signals; a query that reads it just then ends with an error.
+the signal comes again and is found there. A run's signals are on one partition, so that a diff's file has one writer;
+one that stood still and goes on after its partition is another's is kept apart from it by `Lake.turn`. The file is
+written anew where a batch ends between two of its signals; a query that reads it just then ends with an error.
 """
 
 import logging
@@ -14,7 +15,9 @@ from msgspec.structs import replace
 
 from producers.codec import MalformedEvent
 from producers.kafka import KafkaSettings, group_config
+from producers.stalls import StallWatch
 from producers.topics import TopicSettings, regressions_group, topic_names
+from producers.unreadable import Unreadable
 from workers.errors import TransientDiffError
 from workers.lake.schemas import table_to_rows
 from workers.lake.tables import Common, RegressionRow
@@ -44,6 +47,7 @@ class RegressionWriter:
         self._topic = topic_names(topics).signals
         self._retry_seconds = settings.diff_retry_seconds
         self._stopping = threading.Event()
+        self.stalls = StallWatch("the loop that writes regressions", settings.stall_seconds)
         self._held: list[tuple[int, Regression]] = []
         """with its partition"""
         self._read: dict[int, int] = {}
@@ -59,6 +63,7 @@ class RegressionWriter:
         self._consumer = Consumer(
             group_config(kafka, regressions_group(topics), session_timeout_seconds=settings.session_timeout_seconds)
         )
+        self._unreadable = Unreadable(self._consumer)
 
     def stop(self) -> None:
         """End; what is not written yet comes again."""
@@ -67,17 +72,19 @@ class RegressionWriter:
     def run(self) -> None:
         """Write until `stop`."""
         self._consumer.subscribe([self._topic], on_revoke=self._on_revoked, on_lost=self._on_lost)
-        while not self._stopping.is_set():
-            # Also while the lake is away, so as to keep the place in the group.
-            message = self._consumer.poll(_POLL_SECONDS)
-            if message is not None:
-                self._take(message)
-            if self._is_due(idle=message is None):
-                self._flush()
-            if self._is_waiting:
-                self._hold_back()
-            else:
-                self._go_on()
+        with self.stalls:
+            while not self._stopping.is_set():
+                self.stalls.beat()
+                # Also while the lake is away, so as to keep the place in the group.
+                message = self._consumer.poll(_POLL_SECONDS)
+                if message is not None:
+                    self._take(message)
+                if self._is_due(idle=message is None):
+                    self._flush()
+                if self._is_waiting:
+                    self._hold_back()
+                else:
+                    self._go_on()
         self._consumer.close()
 
     @property
@@ -87,7 +94,8 @@ class RegressionWriter:
 
     def _take(self, message: Message) -> None:
         if (error := message.error()) is not None:
-            logger.warning("cannot read %s: %s", self._topic, error.str())
+            if self._unreadable.pass_over(message) is None:
+                logger.warning("cannot read %s: %s", self._topic, error.str())
             return
         partition, offset = message.partition() or 0, message.offset() or 0
         if not self._read:
@@ -124,6 +132,7 @@ class RegressionWriter:
 
     def _is_written(self, common: Common, rows: list[RegressionRow]) -> bool:
         """Try to write them; where that fails, say so once and put all that is held off."""
+        self.stalls.beat()
         try:
             self._write(common, rows)
         except Exception as error:
@@ -142,15 +151,17 @@ class RegressionWriter:
     def _write(self, common: Common, rows: list[RegressionRow]) -> None:
         """The file of one diff, with what it holds already: no signal is lost, or there twice."""
         diff = {"project": common.project, "day": common.dt, "run_id": common.run_id, "diff_id": common.diff_id}
-        table = self._lake.read(TABLE, **diff)
-        stored = [] if table is None else table_to_rows(table, RegressionRow)
-        whole = merged(stored, rows)
-        if len(whole) == len(stored):
-            return
-        # In the lake before anything is told of the diff; only people can have taken it out.
-        run = self._lake.read("runs", **diff)
-        config_hash = "" if run is None else str(run["config_hash"][0].as_py())
-        self._lake.write(TABLE, whole, replace(common, config_hash=config_hash))
+        # One that lost the partition while it stood still in here must not write over what the next one has.
+        with self._lake.turn(TABLE, common):
+            table = self._lake.read(TABLE, **diff)
+            stored = [] if table is None else table_to_rows(table, RegressionRow)
+            whole = merged(stored, rows)
+            if len(whole) == len(stored):
+                return
+            # In the lake before anything is told of the diff; only people can have taken it out.
+            run = self._lake.read("runs", **diff)
+            config_hash = "" if run is None else str(run["config_hash"][0].as_py())
+            self._lake.write(TABLE, whole, replace(common, config_hash=config_hash))
 
     def _hold_back(self) -> None:
         """Read no further; partitions that come meanwhile neither."""

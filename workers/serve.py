@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from producers.kafka import KafkaSettings
 from producers.logs import log_to_stderr
+from producers.redis.client import connect
 from producers.status_server import StatusServer
 from producers.topics import TopicSettings, check_topics, partition_counts, topic_names
 from workers.base_cache import BaseCache, BaseIndex
-from workers.coordination.client import connect
 from workers.coordination.leases import Leases
 from workers.diff import DiffMaker
 from workers.diff_worker import DiffWorker
@@ -24,6 +24,7 @@ from workers.models.loading import pick_device
 from workers.regression_writer import RegressionWriter
 from workers.settings import DiffSettings, DiffWorkerSettings
 from workers.status import WorkerStatus
+from workers.uris import shown
 
 logger = logging.getLogger("streakline.diff")
 
@@ -60,16 +61,17 @@ class DiffService:
         registry = CollectorRegistry()
         pick_device(diff_settings.device)
         make_diff = DiffMaker(diff_settings, cache=cache)
-        self._lake = diff_settings.lake
+        self._lake = shown(diff_settings.lake)
         self._log_level = settings.log_level
         self._worker = DiffWorker(kafka, topics, settings, make_diff, DiffMetrics(registry))
         self._regressions = RegressionWriter(kafka, topics, settings, lake)
+        loops = {"regressions": self._regressions.stalls}
         self._status_server = _status_server(
-            settings, registry, WorkerStatus(self._worker, kafka, topic_names(topics).runs)
+            settings, registry, WorkerStatus(self._worker, kafka, topic_names(topics).runs, loops)
         )
 
     def run(self) -> None:
-        """Work until a signal ends it. What this raises is a defect."""
+        """Work until a signal ends it. Raises `FailureLimitReached`; what else this raises is a defect."""
         log_to_stderr(logging.getLevelNamesMapping()[self._log_level.upper()])
         with (
             self._answering(),

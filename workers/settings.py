@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from producers.redis.settings import RedisSettings
+from producers.stalls import STALL_SECONDS, StallSeconds
+
 DType = Literal["float32", "bfloat16", "float16"]
 
 
@@ -45,12 +48,6 @@ def _split(listed: str) -> tuple[str, ...]:
     return tuple(part for each in listed.split(",") if (part := each.strip()))
 
 
-class RedisSettings(Struct, frozen=True, kw_only=True):
-    """Where the Redis server is."""
-
-    redis_url: str = "redis://127.0.0.1:6379/0"
-
-
 class DiffWorkerSettings(RedisSettings, frozen=True, kw_only=True):
     """How a diff worker runs, beside what its diffs are made with."""
 
@@ -61,9 +58,13 @@ class DiffWorkerSettings(RedisSettings, frozen=True, kw_only=True):
     """how often a diff is tried before it has failed"""
     diff_retry_seconds: Annotated[float, Meta(gt=0)] = 5.0
     """pause before the second try; doubled for each further one"""
+    max_consecutive_failures: Annotated[int, Meta(ge=1)] = 5
+    """diffs in a row that may fail through no fault of their runs; then the worker stops, and the last is made again"""
     lease_seconds: Annotated[float, Meta(ge=1)] = 30.0
     """after which the job of a worker that fell silent is another's"""
     session_timeout_seconds: Annotated[float, Meta(ge=1)] = 30.0
+    stall_seconds: StallSeconds = STALL_SECONDS
+    """as a stream worker's"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
@@ -82,4 +83,6 @@ class ArchiveSettings(Struct, frozen=True, kw_only=True):
     """serves /metrics, /healthz and /readyz where set"""
     metrics_host: str = "127.0.0.1"
     session_timeout_seconds: Annotated[float, Meta(ge=1)] = 30.0
+    stall_seconds: StallSeconds = STALL_SECONDS
+    """as a stream worker's"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,15 +1,15 @@
 """What a worker that reads from Kafka knows of itself: for /healthz and /readyz."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from producers.kafka import KafkaSettings, client_config
-from producers.status_server import Check
+from producers.stalls import StallWatch
+from producers.status_server import Check, turns
 
-STUCK_SECONDS = 90.0
-"""a commit to a broker that is away gives up before; so does waiting for a result to be acknowledged"""
 _ANSWERS_WITHIN_SECONDS = 3.0
 
 
@@ -17,8 +17,8 @@ class Loop(Protocol):
     """A worker's loop, as seen from another thread."""
 
     @property
-    def silent_seconds(self) -> float:
-        """Since the broker's records were last asked for."""
+    def stalls(self) -> StallWatch:
+        """What looks at it."""
 
     @property
     def is_assigned(self) -> bool:
@@ -28,16 +28,18 @@ class Loop(Protocol):
 class WorkerStatus:
     """Asked from the threads that answer HTTP."""
 
-    def __init__(self, worker: Loop, kafka: KafkaSettings, topic: str) -> None:
+    def __init__(
+        self, worker: Loop, kafka: KafkaSettings, topic: str, beside: Mapping[str, StallWatch] | None = None
+    ) -> None:
+        """`beside` are the other loops that have to turn, by name."""
         self._worker = worker
+        self._loops = {"loop": worker.stalls, **(beside or {})}
         self._topic = topic
         self._admin = AdminClient(client_config(kafka))
 
     def health(self) -> list[Check]:
         """Passes: the process need not be killed, however long what it does takes."""
-        silent = self._worker.silent_seconds
-        alive = silent <= STUCK_SECONDS
-        return [Check("loop", alive, "runs" if alive else f"is stuck: it has not asked for records for {silent:.0f} s")]
+        return [turns(name, watch) for name, watch in self._loops.items()]
 
     def readiness(self) -> list[Check]:
         """All pass: what comes is dealt with."""

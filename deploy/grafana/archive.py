@@ -8,7 +8,14 @@ from grafana_foundation_sdk.models.units import BytesIEC, Short
 from deploy.grafana.panels import graph, number
 from deploy.grafana.placing import Place, colors
 from deploy.grafana.queries import at_the_end, over_time
-from producers.metrics import ARCHIVE_HELD_BYTES, ARCHIVE_SKIPPED, ARCHIVE_WAITING, ARCHIVED_BYTES, ARCHIVED_RECORDS
+from producers.metrics import (
+    ARCHIVE_HELD_BYTES,
+    ARCHIVE_LAG,
+    ARCHIVE_SKIPPED,
+    ARCHIVE_WAITING,
+    ARCHIVED_BYTES,
+    ARCHIVED_RECORDS,
+)
 
 
 def archive_panels() -> tuple[Builder[Panel], ...]:
@@ -20,13 +27,14 @@ def _records() -> timeseries.Panel:
     return graph(
         Place(
             "Archived records",
-            "In the five minutes before, by topic, and those that are no event and have no row.",
+            "In the five minutes before, by topic; those that are no event and have no row; those not in the lake yet.",
             width=10,
             height=8,
             unit=Short,
         ),
         over_time(f"sum by (topic) (increase({ARCHIVED_RECORDS.name}[5m]))", "{{topic}}"),
         over_time(f"sum by (topic) (increase({ARCHIVE_SKIPPED.name}[5m]))", "{{topic}}, no event"),
+        over_time(f"sum by (topic) ({ARCHIVE_LAG.name})", "{{topic}}, not yet"),
     ).min(0)
 
 

@@ -7,6 +7,8 @@ from grafana_foundation_sdk.models.units import BytesIEC, EventsPerSecond, NoUni
 from deploy.grafana.archive import archive_panels
 from deploy.grafana.diffs import diff_panels
 from deploy.grafana.frame import PIPELINE_UID, folded_row, framed, open_row
+from deploy.grafana.installed import installed_panels
+from deploy.grafana.live import live_panels
 from deploy.grafana.panels import graph, number, timeline, with_lines
 from deploy.grafana.placing import Place, colors, words
 from deploy.grafana.promql import LATE_SECONDS, RUNS_BY_STATE, VERY_LATE_SECONDS, WORKERS, per, seconds_since
@@ -43,6 +45,8 @@ def pipeline() -> Dashboard:
     open_row(dashboard, "Lateness", _lag_records(), _lag_seconds(), _delay())
     open_row(dashboard, "Records", _events(), _invalid(), _invalid_reasons())
     open_row(dashboard, "Resources", _memory(), _cpu(), _runs())
+    folded_row(dashboard, "Live runs in Redis", *live_panels())
+    folded_row(dashboard, "Installed detectors", *installed_panels())
     folded_row(dashboard, "Model diffs", *diff_panels())
     folded_row(dashboard, "Archive", *archive_panels())
     return dashboard

@@ -24,6 +24,8 @@ _UNFINISHED = "."
 _HEIR = ".heir"
 _SWEPT_AFTER_SECONDS = 3_600.0
 
+VERSION = 1
+
 _TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$(?!\n)")]
 
 
@@ -35,8 +37,12 @@ class Owner(Struct, frozen=True, kw_only=True):
     """the broker they are for: they must not end on another"""
     steps: _TopicName
     runs: _TopicName
-    version: Annotated[int, Meta(ge=1, le=1)] = 1
+    version: Annotated[int, Meta(ge=1, le=VERSION)] = VERSION
     """of the format of all files in the folder"""
+
+
+class _Version(Struct):
+    version: int = 1
 
 
 class Folder:
@@ -108,8 +114,14 @@ def read_owner(path: Path) -> Owner:
     if not file.is_file() or status.st_size > _MAX_OWNER_BYTES:
         raise ValueError(f"{file} is not of a publisher")
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Owner)
-    except msgspec.DecodeError as error:
+        raw = file.read_bytes()
+        if (version := msgspec.json.decode(raw, type=_Version).version) > VERSION:
+            raise ValueError(
+                f"of version {version}, this release reads {VERSION} at most; `streakline spool flush` of the release "
+                "that wrote it delivers it"
+            )
+        return msgspec.json.decode(raw, type=Owner)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
 
 

@@ -149,7 +149,7 @@ class Spool:
         self._sizes[number] = 0
 
     def _write(self, packed: bytes, number: int, offset: int) -> None:
-        assert self._file is not None  # noqa: S101
+        assert self._file is not None  # noqa: S101  # a segment was begun
         try:
             if os.write(self._file, packed) != len(packed):
                 raise SpoolFull(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -10,6 +10,9 @@ from streakline.cli.options import Bootstrap, Lake, kafka_settings, settings_of,
 
 def archive(
     *,
+    once: Annotated[
+        bool, typer.Option("--once", help="archive what there is now, and end; it may run beside others")
+    ] = False,
     lake: Lake = None,
     metrics_port: Annotated[
         int | None,
@@ -19,9 +22,10 @@ def archive(
 ) -> None:
     """Write all steps, signals and the life of runs to the lake, each once: one archiver, until SIGTERM or Ctrl-C.
 
-    Several share the partitions. It may be killed anywhere. All other settings come from STREAKLINE_… variables:
+    Several share the partitions. It may be killed anywhere. With --once it fails where the lake or the broker does.
+    All other settings come from STREAKLINE_… variables:
     METRICS_HOST, ARCHIVE_SECONDS and ARCHIVE_BYTES (after which a file is written), ARCHIVE_RETRY_SECONDS,
-    SESSION_TIMEOUT_SECONDS, LOG_LEVEL.
+    SESSION_TIMEOUT_SECONDS, STALL_SECONDS, LOG_LEVEL.
     """
     from streakline.extras import missing_for_archive
     from workers.settings import ArchiveSettings
@@ -36,4 +40,4 @@ def archive(
         service = ArchiveService(kafka, topics, settings)
     except (OSError, ValueError) as error:
         raise CommandError(f"the archiver cannot start: {error}", ExitCode.USAGE) from None
-    service.run()
+    service.run(once=once)

@@ -11,6 +11,7 @@ import msgspec
 from producers.events import Project, RunId
 from streakline.cli.errors import CommandError, ExitCode
 from workers.jobs import DiffJob
+from workers.uris import said, shown
 
 _NOT_IN_IDENTIFIERS = re.compile(r"[^A-Za-z0-9._:/@-]+")
 _LONGEST_IDENTIFIER = 128
@@ -76,7 +77,7 @@ def newest_file_seconds(checkpoint: str) -> float:
         filesystem, path = fs.FileSystem.from_uri(checkpoint)
         found = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
     except (OSError, ValueError) as error:
-        raise _no_checkpoint(checkpoint, str(error)) from None
+        raise _no_checkpoint(checkpoint, said(error, checkpoint)) from None
     times: list[int] = [info.mtime_ns for info in found if info.is_file]
     if not times:
         raise _no_checkpoint(checkpoint, "no file in it")
@@ -85,7 +86,7 @@ def newest_file_seconds(checkpoint: str) -> float:
 
 def _no_checkpoint(checkpoint: str, why: str) -> CommandError:
     return CommandError(
-        f"there is no checkpoint at {checkpoint} ({why}): name a folder of safetensors", ExitCode.BAD_INPUT
+        f"there is no checkpoint at {shown(checkpoint)} ({why}): name a folder of safetensors", ExitCode.BAD_INPUT
     )
 
 

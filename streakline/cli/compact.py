@@ -26,8 +26,9 @@ def compact(
 ) -> None:
     """Merge the small Parquet files of the lake, and delete what its diffs no longer need. Readers lose no row.
 
+    Diffs of all projects and days become one file of each table, steps and signals one of each partition, up to a size.
     What merged files hold goes an hour later. When a base was last used is known to Redis: without it all are kept.
-    It may be killed, run again, and run beside diff workers.
+    It may be killed, run again, and run beside diff workers and archivers.
     """
     from streakline.extras import missing_for_diffs
     from workers.settings import DiffSettings
@@ -41,16 +42,22 @@ def compact(
 
 
 def _compact_files(root: str, now: float) -> None:
+    from producers.topics import topic_names
     from streakline.cli.output import say
     from streakline.cli.text import printable
-    from workers.lake.compact import compact as compact_lake
+    from workers.archive.compact import compact_archive
+    from workers.archive.intake import markers
+    from workers.lake.compact import compact as compact_diffs
+    from workers.uris import said, shown
 
     try:
-        done = compact_lake(root, now=now)
+        done = [*compact_diffs(root, now=now), *compact_archive(root, markers(topic_names(topic_settings())), now=now)]
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except OSError as error:
-        raise bad_input(f"the lake {root} cannot be compacted ({error}): see to its disk, then run it again") from None
+        raise bad_input(
+            f"the lake {shown(root)} cannot be compacted ({said(error, root)}): see to its disk, then run it again"
+        ) from None
     for each in done:
         into = "" if each.into is None else f" into {each.into}"
         say(printable(f"{each.action} {_files(len(each.names))} of {each.folder}{into}"))
@@ -72,11 +79,11 @@ def summary(done: "Sequence[Done]") -> str:
 
 
 def _prune_bases(root: str, keep_days: float, now: float) -> None:
+    from producers.redis.client import RedisAway, reach
+    from producers.redis.settings import RedisSettings
     from streakline.cli.output import say
     from workers.base_cache import BaseIndex, prune
-    from workers.coordination.client import RedisAway, reach
     from workers.lake.writer import Lake as OpenLake
-    from workers.settings import RedisSettings
 
     try:
         client = reach(settings_of(RedisSettings).redis_url)

@@ -1,39 +1,18 @@
 """`streakline dead-letters`: the records that could not be applied."""
 
-import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import typer
-from msgspec import Struct
 
+from streakline.cli.dead_letters_reading import DeadLetter, dead_letter
+from streakline.cli.dead_letters_requeue import requeue
+from streakline.cli.dead_letters_show import show
 from streakline.cli.options import AsJson, Bootstrap, kafka_settings, topic_settings
-
-if TYPE_CHECKING:
-    from confluent_kafka import Message
 
 app = typer.Typer(help="The records that could not be applied, with the reasons.", no_args_is_help=True)
 
-_COLUMNS = ("time", "source", "reason", "detail", "key", "value")
+_COLUMNS = ("id", "time", "source", "reason", "detail", "requeued from", "key", "value")
 _PREVIEW_BYTES = 60
-
-
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    """One record of the dead-letters topic; what its headers do not say is None."""
-
-    partition: int
-    offset: int
-    ts: float | None
-    """Unix seconds at which it was refused"""
-    reason: str | None
-    detail: str | None
-    source_topic: str | None
-    source_partition: int | None
-    source_offset: int | None
-    key: str | None
-    """what is not UTF-8 in it is escaped"""
-    value: bytes | None
-    """as it came; base64 in JSON"""
 
 
 @app.callback()
@@ -54,22 +33,8 @@ def list_(*, json: AsJson = False, bootstrap: Bootstrap = None) -> None:
         note("there are no dead letters")
 
 
-def dead_letter(message: "Message") -> DeadLetter:
-    """What a record says, whatever its headers are."""
-    headers = dict(message.headers() or ())
-    kind, milliseconds = message.timestamp()
-    return DeadLetter(
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        ts=milliseconds / 1000 if kind else None,
-        reason=_text(headers.get("reason")),
-        detail=_text(headers.get("detail")),
-        source_topic=_text(headers.get("source-topic")),
-        source_partition=_count(headers.get("source-partition")),
-        source_offset=_count(headers.get("source-offset")),
-        key=_text(message.key()),
-        value=message.value(),
-    )
+app.command("show")(show)
+app.command("requeue")(requeue)
 
 
 def _print_json(letters: Iterable[DeadLetter]) -> int:
@@ -98,10 +63,12 @@ def _cells(letter: DeadLetter) -> tuple[str, ...]:
 
     value = letter.value or b""
     return (
+        letter.id,
         "" if letter.ts is None else moment(letter.ts),
         f"{letter.source_topic or '?'}/{_or_unknown(letter.source_partition)}/{_or_unknown(letter.source_offset)}",
         letter.reason or "",
         letter.detail or "",
+        letter.requeued_from or "",
         letter.key or "",
         printable_bytes(value[:_PREVIEW_BYTES]) + ("…" if len(value) > _PREVIEW_BYTES else ""),
     )
@@ -109,12 +76,3 @@ def _cells(letter: DeadLetter) -> tuple[str, ...]:
 
 def _or_unknown(number: int | None) -> str:
     return "?" if number is None else str(number)
-
-
-def _text(raw: str | bytes | None) -> str | None:
-    return raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else raw
-
-
-def _count(raw: str | bytes | None) -> int | None:
-    text = _text(raw) or ""
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None

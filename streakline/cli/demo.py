@@ -17,10 +17,10 @@ def demo(
 ) -> None:
     """Train several small transformers at once, break some of them, and watch the signals and diffs come.
 
-    Everything is real: a broker in memory, a stream worker, Redis and a diff worker, four training processes, three
-    fine-tunes of a small language model in a fifth, three recorded fine-tunes replayed beside them, and Prometheus and
-    Alertmanager where they are installed. Exits with 1 when an expected signal is missing or did not reach who has to
-    be told, or when a diff is missing.
+    Everything is real: a broker in memory, a stream worker, Redis and a diff worker, an archiver, four training
+    processes, three fine-tunes of a small language model in a fifth, three recorded fine-tunes replayed beside them,
+    and Prometheus and Alertmanager where they are installed. Exits with 1 when an expected signal is missing or did not
+    reach who has to be told, when a diff is missing, or when something that came is not in the lake.
     """
     from importlib.metadata import PackageNotFoundError, version
 

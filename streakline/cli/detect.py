@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streakline.cli.lines import Problems
     from streakline.cli.output import Output
     from streakline.cli.progress import Advance
+    from stream_app.engine.replay import Replay
     from stream_app.engine.thresholds import ThresholdPolicy
 
 
@@ -46,7 +47,7 @@ def detect(
     """Read step events as JSON lines and write the signals they fire as JSON lines.
 
     The signals are those that the stream application emits for the same events in the same order. Lines that
-    hold no event are told of on stderr and skipped; the exit code is 1 then.
+    hold no event are told of on stderr and skipped; the exit code is 1 then, and where an installed detector failed.
 
     Also read: Hugging Face's trainer_state.json, TensorBoard event files and folders of them, CSV (of W&B and others).
 
@@ -69,37 +70,38 @@ def detect(
 
 
 def _judge_files(files: Sequence[Path], output: Path, policy: "ThresholdPolicy") -> None:
+    from streakline.cli.detector_failures import DetectorFailures
     from streakline.cli.inputs import open_inputs, size_of_inputs
     from streakline.cli.lines import Problems
     from streakline.cli.output import open_output
     from streakline.cli.progress import progress
+    from stream_app.engine.replay import Replay
 
-    problems = Problems()
+    problems, failures = Problems(), DetectorFailures()
     inputs = open_inputs(files, problems)
     _check_distinct(files, output)
     with (
         open_output(output) as signals,
         progress("detecting", total=size_of_inputs(inputs), unit="bytes", beside_output=output == Path("-")) as advance,
     ):
-        _judge(inputs, policy, signals, problems, advance)
+        _judge(inputs, Replay(policy, failures.add), signals, problems, advance)
     problems.raise_if_any()
+    failures.raise_if_any()
 
 
 def _judge(
-    inputs: Sequence["Input"], policy: "ThresholdPolicy", signals: "Output", problems: "Problems", advance: "Advance"
+    inputs: Sequence["Input"], replay: "Replay", signals: "Output", problems: "Problems", advance: "Advance"
 ) -> None:
     from producers.codec import MalformedEvent, encode
     from streakline.cli.inputs import read_inputs
     from streakline.cli.lines import decode_line
     from streakline.cli.output import note
-    from stream_app.engine.replay import Replay
     from stream_app.engine.streaks import TooManyLayers
 
     def on_read(size_bytes: int) -> None:
         signals.flush()
         advance(size_bytes)
 
-    replay = Replay(policy)
     with rare_collections():
         for line in read_inputs(inputs, on_read=on_read, on_note=note):
             problems.lines += 1
@@ -124,11 +126,15 @@ def rare_collections() -> Iterator[None]:
 
 
 def _policy(path: Path | None) -> "ThresholdPolicy":
+    from producers.extensions import BrokenExtension
     from streakline.cli.text import printable
     from stream_app.engine.thresholds import load_policy
+    from stream_app.installed import installed_detectors
 
     try:
-        return load_policy(path)
+        return load_policy(path, [each.judge for each in installed_detectors()])
+    except BrokenExtension as broken:
+        raise bad_input(printable(str(broken))) from None
     except OSError as error:
         raise bad_input(f"cannot read the thresholds in {printable(str(path))}: {error.strerror}") from None
     except ValueError as error:

@@ -66,12 +66,13 @@ def diff(
 
 def _made(job: "DiffJob", settings: "DiffSettings") -> "Figures":
     """Make the diff, unless the lake has it, and read its figures back. Raises `DiffError`, `CommandError`."""
+    from producers.redis.client import RedisAway
     from streakline.cli.diff_figures import figures
     from streakline.cli.progress import diff_progress
-    from workers.coordination.client import RedisAway
     from workers.diff import DiffMaker
     from workers.lake.writer import Lake as OpenLake
     from workers.models.loading import pick_device
+    from workers.uris import shown
 
     try:
         pick_device(settings.device)
@@ -81,13 +82,13 @@ def _made(job: "DiffJob", settings: "DiffSettings") -> "Figures":
         raise CommandError(f"the diff cannot be made: {error}", ExitCode.USAGE) from None
     with diff_progress() as progress:
         event = make(job, progress)
-    return figures(lake, settings.lake, job.day, event)
+    return figures(lake, shown(settings.lake), job.day, event)
 
 
 def _base_cache(lake: "OpenLake") -> "BaseCache":
     """With a lock on each base where Redis answers. Raises `RedisAway` for a URL that is none."""
+    from producers.redis.client import reach
     from workers.base_cache import BaseCache, BaseIndex
-    from workers.coordination.client import reach
     from workers.coordination.leases import Leases
     from workers.settings import DiffWorkerSettings
 

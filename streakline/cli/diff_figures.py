@@ -84,7 +84,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def figures(lake: "Lake", root: str, day: str, event: DiffCompleted) -> Figures:
-    """What the `lake` at `root` holds of the diff. Raises `TransientDiffError` where it cannot be read."""
+    """What the `lake`, shown as `root`, holds of the diff. Raises `TransientDiffError` where it cannot be read."""
     from workers.lake.paths import file_path
     from workers.lake.schemas import table_to_rows
 

@@ -1,5 +1,6 @@
 """A model diff for people: what changed, by how much, and where the rest of it lies."""
 
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,9 @@ def _layer(layer: "Layer") -> tuple[str, ...]:
 def _where(found: "Figures") -> Iterable[str]:
     """Where it lies, and what to do with it."""
     yield f"tables   {found.lake}/*/{found.file}.parquet"
-    yield f"as SQL   duckdb -c \"FROM '{found.lake}/model_diff/{found.file}.parquet'\""
+    # Neither id can hold a quote.
+    sql = f"FROM model_diff WHERE run_id = '{found.event.run_id}' AND diff_id = '{found.event.diff_id}'"
+    yield f'as SQL   streakline query "{sql}" --lake {shlex.quote(found.lake)}'
     if found.low_confidence_rows:
         yield f"dataset  {found.lake}/low_confidence_rows/{found.file}.jsonl"
         yield f"         of {found.low_confidence_rows:,} answers that the checkpoint is unsure of, to train on"

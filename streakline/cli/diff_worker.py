@@ -35,8 +35,9 @@ def diff_worker(
 
     Several share the load through Redis; a worker that cannot reach it works alone. All other settings come from
     STREAKLINE_… variables: METRICS_HOST, TOKENS_PER_BATCH, PROBES, SAES, LOW_CONFIDENCE, FEATURE_MIN_TOKENS,
-    FEATURE_MIN_RELATIVE, FEATURE_MIN_ABSOLUTE, DIFF_ATTEMPTS, DIFF_RETRY_SECONDS, LEASE_SECONDS,
-    SESSION_TIMEOUT_SECONDS, LOG_LEVEL.
+    FEATURE_MIN_RELATIVE, FEATURE_MIN_ABSOLUTE, DIFF_ATTEMPTS, DIFF_RETRY_SECONDS,
+    MAX_CONSECUTIVE_FAILURES, LEASE_SECONDS, SESSION_TIMEOUT_SECONDS, STALL_SECONDS, LOG_LEVEL. It ends with status 70
+    where it cannot go on.
     """
     from streakline.extras import missing_for_diffs
     from workers.settings import DiffSettings, DiffWorkerSettings
@@ -46,7 +47,7 @@ def diff_worker(
     diff_settings = settings_of(DiffSettings, model_roots=model_roots, lake=lake, device=device, dtype=dtype)
     if (missing := missing_for_diffs()) is not None:
         raise not_installed("a diff worker", missing, "workers")
-    from workers.coordination.client import RedisAway
+    from producers.redis.client import RedisAway
     from workers.serve import DiffService
 
     try:

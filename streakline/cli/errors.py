@@ -13,6 +13,8 @@ class ExitCode(IntEnum):
     """an argument, an option or a setting cannot be right; nothing was done"""
     UNAVAILABLE = 3
     """the broker is away, or its topics are not as they have to be"""
+    FAILED = 70
+    """a worker could not go on; nothing is lost, and its log says why"""
     INTERRUPTED = 130
     """Ctrl-C"""
     CLOSED_PIPE = 141
@@ -54,7 +56,7 @@ def known_error(error: Exception) -> CommandError | None:
     from streakline.broker import BrokerError
     from streakline.redis_server import RedisServerError
     from streakline.stack import StackError
-    from workers.errors import DiffError
+    from workers.errors import DiffError, FailureLimitReached
 
     match error:
         case CommandError():
@@ -63,6 +65,8 @@ def known_error(error: Exception) -> CommandError | None:
             return CommandError(str(error), ExitCode.USAGE)
         case DiffError():
             return bad_input(str(error))
+        case FailureLimitReached():
+            return CommandError(str(error), ExitCode.FAILED)
         case TopicsError() | BrokerError() | RedisServerError() | StackError():
             return CommandError(str(error), ExitCode.UNAVAILABLE)
         case _:

@@ -10,6 +10,7 @@ from streakline.cli.options import settings_of, topic_settings
 
 if TYPE_CHECKING:
     from producers.events import Signal
+    from streakline.cli.detector_failures import DetectorFailures
     from stream_app.engine.thresholds import ThresholdPolicy
     from workers.archive.reading import ArchivedSteps
 
@@ -40,29 +41,40 @@ def judge_lake(lake: str | None, wanted: Wanted, policy: "ThresholdPolicy", outp
     from pyarrow import ArrowInvalid
 
     from producers.topics import topic_names
+    from streakline.cli.detector_failures import DetectorFailures
     from workers.archive.reading import ArchivedSteps
     from workers.settings import ArchiveSettings
+    from workers.uris import said, shown
 
+    failures = DetectorFailures()
     root, topic = settings_of(ArchiveSettings, lake=lake).lake, topic_names(topic_settings()).steps
+    known_as = shown(root)
     try:
         archived = ArchivedSteps(root, topic)
         if not archived.size_bytes:
             raise bad_input(
-                f"the lake {root} holds nothing of topic {topic}: `streakline archive` writes it; "
+                f"the lake {known_as} holds nothing of topic {topic}: `streakline archive` writes it; "
                 "STREAKLINE_LAKE and STREAKLINE_TOPIC_PREFIX say where and what to read"
             )
-        unseen, refused = _judge(archived, wanted, policy, output)
+        unseen, refused = _judge(archived, wanted, policy, output, failures)
     except (ArrowInvalid, ValueError) as error:
-        raise bad_input(f"the lake {root} cannot be read: {error}") from None
+        raise bad_input(f"the lake {known_as} cannot be read: {said(error, root)}") from None
     except OSError as error:
-        raise bad_input(f"the lake {root} cannot be read ({error}): run it again, files may have been merged") from None
+        raise bad_input(
+            f"the lake {known_as} cannot be read ({said(error, root)}): run it again, files may have been merged"
+        ) from None
     if unseen:
-        raise bad_input(f"the lake {root} holds nothing of {', '.join(unseen)}: its table run_events says what it has")
+        raise bad_input(
+            f"the lake {known_as} holds nothing of {', '.join(unseen)}: its table run_events says what it has"
+        )
     if refused:
         raise bad_input(f"left out {refused:,} of the archived events: with them a run has too many dead layers")
+    failures.raise_if_any()
 
 
-def _judge(archived: "ArchivedSteps", wanted: Wanted, policy: "ThresholdPolicy", output: Path) -> tuple[list[str], int]:
+def _judge(
+    archived: "ArchivedSteps", wanted: Wanted, policy: "ThresholdPolicy", output: Path, failures: "DetectorFailures"
+) -> tuple[list[str], int]:
     """The wanted runs that were not there, and the number of events that cannot be judged."""
     from producers.codec import encode
     from streakline.cli.detect import rare_collections
@@ -79,7 +91,7 @@ def _judge(archived: "ArchivedSteps", wanted: Wanted, policy: "ThresholdPolicy",
     ):
         for events in archived.partitions(wanted.runs, on_read=advance):
             # A run is on one partition: its state need not outlive it.
-            replay = Replay(policy)
+            replay = Replay(policy, failures.add)
             for event in events:
                 unseen.discard(event.run_id)
                 try:

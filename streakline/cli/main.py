@@ -9,14 +9,20 @@ import typer
 from streakline.cli import (
     archive,
     compact,
+    dashboard,
     dead_letters,
     demo,
     detect,
     diff,
     diff_worker,
+    doctor,
+    forget,
+    query,
     replay,
+    report,
     runs,
     schema,
+    shell,
     signals,
     spool,
     stream,
@@ -28,7 +34,8 @@ from streakline.cli.errors import CommandError, ExitCode, known_error
 app = typer.Typer(
     help="Watches training runs while they train and explains what they changed when they end.",
     epilog="Exit codes: 0 done; 1 something in the input was wrong or missing; 2 an argument, an "
-    "option or a setting cannot be right; 3 the broker is away or its topics are not as they have to be; 130 Ctrl-C.",
+    "option or a setting cannot be right; 3 the broker is away or its topics are not as they have to be; 70 a worker "
+    "could not go on; 130 Ctrl-C.",
     context_settings={"auto_envvar_prefix": "STREAKLINE", "help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -38,6 +45,7 @@ app.command("detect")(detect.detect)
 app.command("replay")(replay.replay)
 app.command("signals")(signals.signals)
 app.command("runs")(runs.runs)
+app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
@@ -45,7 +53,12 @@ app.command("stream")(stream.stream)
 app.command("diff")(diff.diff)
 app.command("diff-worker")(diff_worker.diff_worker)
 app.command("archive")(archive.archive)
+app.command("dashboard")(dashboard.dashboard)
 app.command("compact")(compact.compact)
+app.command("forget")(forget.forget)
+app.command("query")(query.query)
+app.command("shell")(shell.shell)
+app.command("report")(report.report)
 app.add_typer(spool.app, name="spool")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")

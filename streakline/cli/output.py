@@ -20,16 +20,20 @@ class Output:
         self._file = file
         self._name = name
         # A pipe or a file gets the very bytes; a terminal obeys some of them.
-        self._is_terminal = file.isatty()
+        self.is_terminal = file.isatty()
 
     def json_line(self, raw: bytes) -> None:
         """Write one line of JSON."""
-        self.line(printable_json(raw) if self._is_terminal else raw)
+        self.line(printable_json(raw) if self.is_terminal else raw)
 
     def line(self, raw: bytes) -> None:
         """Write one line."""
+        self.write(raw + b"\n")
+
+    def write(self, raw: bytes) -> None:
+        """Write bytes as they are."""
         with self._failing_in_a_sentence():
-            self._file.write(raw + b"\n")
+            self._file.write(raw)
 
     def flush(self) -> None:
         """Let the reader have what was written."""

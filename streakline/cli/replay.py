@@ -96,8 +96,9 @@ def _events(
     attempt: int | None,
     raw: bool,
 ) -> Iterator["Recorded"]:
+    from producers.acknowledged import MAX_RAW_BYTES
     from producers.codec import MAX_EVENT_BYTES, MalformedEvent
-    from producers.replay import MAX_RAW_BYTES, recorded, recorded_as_is
+    from producers.replay import recorded, recorded_as_is
     from streakline.cli.inputs import read_inputs
     from streakline.cli.lines import too_large
     from streakline.cli.output import note

@@ -77,7 +77,8 @@ def _read_signals(kafka: "KafkaSettings", names: "Topics", book: "RunBook") -> N
 
 def _read_states(kafka: "KafkaSettings", names: "Topics", book: "RunBook") -> None:
     from streakline.cli.reading import Unreadable, read_records
-    from stream_app.records import UnreadableRecord, decode_record
+    from stream_app.records import decode_record
+    from stream_app.versions import UnreadableRecord
 
     unreadable = Unreadable()
     for message in read_records(kafka, names.state_changelog):
@@ -105,12 +106,12 @@ def _read_diffs(kafka: "KafkaSettings", names: "Topics", book: "RunBook") -> Non
 
 def _read_board(prefix: str, book: "RunBook") -> None:
     """The diffs that are being made, where Redis is installed and answers."""
-    from workers.settings import RedisSettings
+    from producers.redis.settings import RedisSettings
 
     url = settings_of(RedisSettings).redis_url
     try:
+        from producers.redis.client import RedisAway, reach
         from workers.coordination.board import Board
-        from workers.coordination.client import RedisAway, reach
     except ImportError:
         return
     with contextlib.suppress(RedisAway):

@@ -1,19 +1,26 @@
 """`streakline signals`: what the stream application had to say."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, get_args
 
 import typer
 from msgspec import Struct
 
-from producers.events import Severity, Signal, SignalType
+from producers.events import OWN_TYPE, SIGNAL_TYPES, Severity, Signal
 from streakline.cli.options import AsJson, Bootstrap, kafka_settings, topic_settings
 
 _COLUMNS = ("time", "run", "step", "type", "severity", "message")
 
 
-def _names(literal: object) -> str:
-    return ", ".join(get_args(literal))
+_TYPES = f"{', '.join(SIGNAL_TYPES)}, or of an installed detector's type, as in team.check"
+_SEVERITIES = ", ".join(get_args(Severity))
+
+
+def _type(name: str) -> str:
+    if name not in SIGNAL_TYPES and re.fullmatch(OWN_TYPE, name) is None:
+        raise typer.BadParameter(f"{name!r} is not one of {_TYPES}")
+    return name
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -21,7 +28,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     run: str | None = None
     project: str | None = None
-    type: SignalType | None = None
+    type: str | None = None
     severity: Severity | None = None
 
     def includes(self, signal: Signal) -> bool:
@@ -38,13 +45,13 @@ def signals(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="a run id; all runs without")] = None,
     *,
     type_: Annotated[
-        SignalType | None,
+        str | None,
         typer.Option(
-            "--type", envvar="STREAKLINE_SIGNALS_TYPE", metavar="TYPE", help=f"only this one of {_names(SignalType)}"
+            "--type", envvar="STREAKLINE_SIGNALS_TYPE", metavar="TYPE", parser=_type, help=f"only this one of {_TYPES}"
         ),
     ] = None,
     severity: Annotated[
-        Severity | None, typer.Option(metavar="SEVERITY", help=f"only this one of {_names(Severity)}")
+        Severity | None, typer.Option(metavar="SEVERITY", help=f"only this one of {_SEVERITIES}")
     ] = None,
     project: Annotated[str | None, typer.Option(help="only this project's")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="keep on, and print signals as they come")] = False,

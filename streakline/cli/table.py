@@ -1,21 +1,28 @@
 """Tables for people."""
 
 import io
-import sys
 from collections.abc import Collection, Iterable, Sequence
 
-from streakline.cli.output import standard_output
+from streakline.cli.output import Output, standard_output
 from streakline.cli.text import printable
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[str] = ()) -> None:
     """Print `rows` under `columns`, those in `numbers` flush right. A cell is shown as it is, never obeyed."""
+    with standard_output() as output:
+        write_rows(output, columns, rows, numbers=numbers)
+
+
+def write_rows(
+    output: Output, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[str] = ()
+) -> None:
+    """The same to `output`, which is fitted to a terminal where it is one."""
+    columns = [printable(column) for column in columns]
     cells = [tuple(printable(cell) for cell in row) for row in rows]
     right = [column in numbers for column in columns]
-    table = _wrapped(columns, cells, right) if sys.stdout.isatty() else _unwrapped([tuple(columns), *cells], right)
-    with standard_output() as output:
-        for line in table:
-            output.line(line.rstrip().encode())
+    table = _wrapped(columns, cells, right) if output.is_terminal else _unwrapped([tuple(columns), *cells], right)
+    for line in table:
+        output.line(line.rstrip().encode(errors="backslashreplace"))
 
 
 def _unwrapped(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterable[str]:

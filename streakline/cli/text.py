@@ -4,18 +4,11 @@ import math
 import re
 from datetime import UTC, datetime
 
+from producers.printable import printable
+
+__all__ = ["duration", "moment", "printable", "printable_bytes", "printable_json"]
+
 _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
-
-
-def printable(text: str) -> str:
-    r"""`text` with everything that does not print (controls, bidirectional overrides, line ends) escaped.
-
-    >>> printable("a\x1b[2Jb\u202e é\n")
-    'a\\x1b[2Jb\\u202e é\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def printable_bytes(raw: bytes | None) -> str:

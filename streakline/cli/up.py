@@ -27,24 +27,33 @@ def up(
     diff_workers: Annotated[
         int, typer.Option(help="that compare checkpoints with their bases, one model at a time each", min=0, max=8)
     ] = 1,
+    archive: Annotated[bool, typer.Option(help="keep all steps, signals and the life of runs in the lake")] = True,
+    dashboard: Annotated[
+        bool, typer.Option(help="serve the dashboard, on STREAKLINE_DASHBOARD_PORT, 8800 unless that is set")
+    ] = True,
     metrics_port: Annotated[
-        int, typer.Option(help="of the first stream worker's metrics; the other workers follow", min=1, max=65_464)
+        int, typer.Option(help="of the first stream worker's metrics; the other workers follow", min=1, max=65_463)
     ] = 9464,
     no_alerts: Annotated[bool, typer.Option("--no-alerts", help="start no Prometheus and no Alertmanager")] = False,
     state_dir: StateDir = Path(".streakline"),
 ) -> None:
-    """Run everything on this machine until Ctrl-C: broker, Redis, workers, Prometheus and Alertmanager.
+    """Run everything on this machine until Ctrl-C: broker, Redis, workers, archiver, alerts and dashboard.
 
     Who would be paged is shown here. With a --bootstrap (or STREAKLINE_KAFKA_BOOTSTRAP) it uses that broker, with a
     STREAKLINE_REDIS_URL that Redis. The local broker is for developing: what it holds is gone when it stops.
-    Diffs stay, in STREAKLINE_LAKE or under the state folder. Diff workers read models below the current folder, or
+    Diffs and the archive stay, in STREAKLINE_LAKE or under the state folder; what comes is in the archive
+    STREAKLINE_ARCHIVE_SECONDS later, 10 unless that is set. Diff workers read models below the current folder, or
     STREAKLINE_MODEL_ROOTS.
     """
+    from producers.redis.settings import NamedRedis
     from streakline.alerting import AlertingSettings
+    from streakline.archiving import ArchivingSettings
     from streakline.cli.output import note
     from streakline.diffing import DiffingSettings
     from streakline.pages import Notification, lines
     from streakline.stack import Stack, StackSettings
+    from streakline.stack_dashboard import StackDashboardSettings
+    from streakline.stack_redis import StackRedisSettings
 
     def show(notification: Notification) -> None:
         for line in lines(notification):
@@ -57,17 +66,18 @@ def up(
         broker_port=port if bootstrap is None else None,
         workers=workers,
         metrics_port=metrics_port,
+        redis=StackRedisSettings(url=settings_of(NamedRedis).redis_url),
         alerting=None if no_alerts else AlertingSettings(),
-        diffing=DiffingSettings(
-            workers=diff_workers,
-            metrics_port=metrics_port + workers,
-            redis_url=os.environ.get("STREAKLINE_REDIS_URL") or None,
-        ),
+        diffing=DiffingSettings(workers=diff_workers, metrics_port=metrics_port + workers),
+        archiving=ArchivingSettings(metrics_port=metrics_port + workers + diff_workers) if archive else None,
+        dashboard=StackDashboardSettings() if dashboard else None,
     )
     note("starting the broker and the workers" if bootstrap is None else "starting the workers")
     with Stack(settings, kafka_settings(bootstrap), topic_settings(), say=note, on_notification=show) as stack:
         for line in _places(stack, " (in memory)" if bootstrap is None else ""):
             note(line)
+        if stack.dashboard is not None:
+            note(f"dashboard      {stack.dashboard.url}")
         note("Ctrl-C stops everything")
         while True:
             stack.watch(3600.0)
@@ -75,14 +85,16 @@ def up(
 
 def _places(stack: "Stack", kind: str) -> Iterator[str]:
     """Where everything is."""
-    diffing, alerting = stack.diffing, stack.alerting
+    from workers.uris import shown
+
+    alerting = stack.alerting
     yield f"broker         {stack.kafka.kafka_bootstrap}{kind}"
-    if diffing is not None and diffing.redis is not None:
-        yield f"redis          {diffing.redis.address} (in memory)"
-    for worker in (*stack.workers, *stack.diff_workers):
+    if stack.redis is not None:
+        yield f"redis          {stack.redis.address} (in memory)"
+    for worker in (*stack.workers, *stack.diff_workers, *stack.archivers):
         yield f"{worker.name:<14} {worker.metrics_url}"
-    if diffing is not None and stack.diff_workers:
-        yield f"lake           {diffing.lake if '://' in diffing.lake else os.path.relpath(diffing.lake)}"
+    if (lake := stack.lake) is not None:
+        yield f"lake           {shown(lake) if '://' in lake else os.path.relpath(lake)}"
     if alerting is not None:
         yield f"prometheus     {alerting.prometheus_url}"
         yield f"alertmanager   {alerting.alertmanager_url} (what it sends is shown here)"
@@ -94,14 +106,14 @@ def _places(stack: "Stack", kind: str) -> Iterator[str]:
 
 def _exports(stack: "Stack") -> Iterator[tuple[str, str]]:
     """What other commands, started here, would look for elsewhere."""
-    from workers.settings import DiffSettings, RedisSettings
+    from producers.redis.settings import RedisSettings
+    from streakline.cli.by_hand import absolute
+    from workers.settings import DiffSettings
 
     if stack.kafka.kafka_bootstrap != kafka_settings(None).kafka_bootstrap:
         yield "STREAKLINE_KAFKA_BOOTSTRAP", stack.kafka.kafka_bootstrap
-    diffing = stack.diffing
-    if diffing is None:
-        return
-    if diffing.redis is not None and diffing.redis.url != RedisSettings().redis_url:
-        yield "STREAKLINE_REDIS_URL", diffing.redis.url
-    if stack.diff_workers and diffing.lake != str(Path(settings_of(DiffSettings).lake).absolute()):
-        yield "STREAKLINE_LAKE", diffing.lake
+    if stack.redis is not None and stack.redis.url != RedisSettings().redis_url:
+        yield "STREAKLINE_REDIS_URL", stack.redis.url
+    lake = stack.lake
+    if lake is not None and lake != absolute(settings_of(DiffSettings).lake):
+        yield "STREAKLINE_LAKE", lake

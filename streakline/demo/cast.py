@@ -4,11 +4,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
 
 from msgspec import Struct
 
-from producers.events import Signal, SignalType
+from producers.events import SIGNAL_TYPES, Signal, SignalType
 from producers.kafka import KafkaSettings
 from producers.settings import to_environ
 from producers.topics import TopicSettings
@@ -61,7 +60,7 @@ def parts(scenarios: Iterable[Scenario], fine_tunes: Iterable[FineTune]) -> list
             steps=fine_tune.steps,
             expected=_REGRESSED if fine_tune.mistaught else frozenset(),
             # Nothing in the steps of the damaged one tells of the damage.
-            forbidden=frozenset(get_args(SignalType)) - (_REGRESSED if fine_tune.mistaught else frozenset()),
+            forbidden=frozenset(SIGNAL_TYPES) - (_REGRESSED if fine_tune.mistaught else frozenset()),
         )
         for fine_tune in fine_tunes
     ]
@@ -77,7 +76,7 @@ _RECORDED = [
         story="recording: SmolLM2-135M fine-tuned, healthy",
         steps=100,
         expected=frozenset(),
-        forbidden=frozenset(get_args(SignalType)),
+        forbidden=frozenset(SIGNAL_TYPES),
         is_replay=True,
     ),
     Part(

@@ -1,6 +1,7 @@
 """What the demo says when it is over: the tables, what went wrong, and where to look next."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from streakline.demo.fine_tunes import PROJECT, FineTune
 from streakline.demo.paging import Telling
 from streakline.demo.show import closing_table, pages_table
 from streakline.stack import Stack
+from streakline.stack_dashboard import DASHBOARD_URL
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -72,8 +74,9 @@ def _praise(console: Console, outcome: Outcome) -> None:
         console.print("who has to be told of a signal was, and nobody of a healthy run or of a replay")
 
 
-def show_where_next(console: Console, stack: Stack, lake: Path | None, *, keep: bool) -> None:
+def show_where_next(console: Console, stack: Stack, lake: Path, reports: Sequence[Path], *, keep: bool) -> None:
     """Where everything is, and what to run."""
+    shown = shlex.quote(os.path.relpath(lake))
 
     def say(line: str) -> None:
         console.print(Text(line), soft_wrap=True)
@@ -83,6 +86,8 @@ def show_where_next(console: Console, stack: Stack, lake: Path | None, *, keep: 
         bootstrap = f"STREAKLINE_KAFKA_BOOTSTRAP={stack.kafka.kafka_bootstrap}"
         say(f"  {bootstrap} streakline runs")
         say(f"  {bootstrap} streakline signals smol-dead")
+        if stack.dashboard is not None:
+            say(f"  the dashboard at {stack.dashboard.url}")
         say(f"  metrics at {stack.workers[0].metrics_url}")
         if stack.alerting is not None:
             say(f"  Prometheus at {stack.alerting.prometheus_url}")
@@ -91,21 +96,23 @@ def show_where_next(console: Console, stack: Stack, lake: Path | None, *, keep: 
         say(
             "  streakline demo --keep   the same, and the stack stays up for `streakline runs` and `streakline signals`"
         )
+        say(f"  streakline dashboard --lake {shown}   every run in a browser, at {DASHBOARD_URL}")
         say("  streakline up            the stack for your own trainers")
-        say("  README.md                three lines for your training loop")
+        say("  docs/trainers.md         three lines for your training loop")
         say(f"  {stack.logs}   what every process had to say")
-    if lake is not None:
-        say(f"  {lake}   every diff as Parquet; in DuckDB, for one:")
-        say(f"    {sample_query(lake)}")
+    say("  the report of each run, to be opened in a browser:")
+    for report in reports:
+        say(f"    {os.path.relpath(report)}")
+    say(f"  {lake}   every diff, step and signal as Parquet; in SQL, for one:")
+    say(f"    {sample_query(lake)}")
     if keep:
         say("Ctrl-C stops everything")
 
 
 def sample_query(lake: Path) -> str:
-    """SQL that shows what each fine-tune did to each category."""
-    files = Path(os.path.relpath(lake)) / "model_diff" / "v=1" / f"project={PROJECT}" / "*" / "*.parquet"
-    literal = "'" + str(files).replace("'", "''") + "'"
-    return (
-        f"SELECT run_id, category, base, fine_tuned, verdict FROM {literal} "  # noqa: S608
-        "WHERE score = 'accuracy' AND scope = 'category' ORDER BY created_at, category"
+    """A command that shows what each fine-tune did to each category."""
+    sql = (
+        "SELECT run_id, category, base, fine_tuned, verdict FROM model_diff "  # noqa: S608 - of constants
+        f"WHERE project = '{PROJECT}' AND score = 'accuracy' AND scope = 'category' ORDER BY created_at, category"
     )
+    return f'streakline query "{sql}" --lake {shlex.quote(os.path.relpath(lake))}'

@@ -1,15 +1,15 @@
 """How far the diffs are that are being made, asked of Redis for as long as it answers."""
 
+from producers.redis.client import RedisAway, connect
 from streakline.stack import Stack
 from workers.coordination.board import Board, JobProgress
-from workers.coordination.client import RedisAway, connect
 
 
 class DiffBoard:
     """Empty where the stack has no Redis of its own."""
 
     def __init__(self, stack: Stack) -> None:
-        redis = None if stack.diffing is None else stack.diffing.redis
+        redis = stack.redis
         self._board = None if redis is None else Board(connect(redis.url), stack.topics.topic_prefix)
 
     def in_progress(self) -> list[JobProgress]:

@@ -16,12 +16,15 @@ from producers.kafka import KafkaSettings
 from producers.settings import to_environ
 from producers.topics import TopicSettings
 from streakline.alerting import AlertingSettings
+from streakline.archiving import ArchivingSettings
+from streakline.demo.archived import wait_for_archive
 from streakline.demo.cast import Part, parts, start
 from streakline.demo.closing import Outcome, show_outcome, show_where_next
 from streakline.demo.diff_board import DiffBoard
 from streakline.demo.diffs import diff_problems, lake_problems, told_in
 from streakline.demo.fine_tunes import FINE_TUNES, FineTune
 from streakline.demo.paging import Telling, overdue, tellings, uncalled_for
+from streakline.demo.reports import write_reports
 from streakline.demo.scenarios import SCENARIOS, Scenario
 from streakline.demo.show import Stage
 from streakline.demo.watch import POLL_SECONDS, Watch
@@ -29,6 +32,8 @@ from streakline.diffing import DiffingSettings
 from streakline.pages import Notification, Page, lines
 from streakline.processes import stop
 from streakline.stack import Stack, StackSettings
+from streakline.stack_dashboard import StackDashboardSettings
+from streakline.stack_redis import StackRedisSettings
 from workers.lake.writer import Lake
 from workers.settings import DiffSettings
 
@@ -39,6 +44,8 @@ SETTLE_SECONDS = 30.0
 """for the last signals, once every run has ended"""
 DIFF_SECONDS = 30.0
 """more for each diff"""
+ARCHIVE_SECONDS = "2"
+"""after which what came is a file"""
 PAGES_SECONDS = 60.0
 """for the last pages, once the last signal has come"""
 
@@ -57,13 +64,15 @@ def run_demo(
 ) -> bool:
     """Play the demo and say whether all went as it has to.
 
-    That is: every expected signal came, no other came than the offline replay's, who has to be told of them was,
-    where Prometheus and Alertmanager are installed, and of every fine-tune there is a diff, on its topic and in the
-    lake. With `keep` the stack stays up afterwards until Ctrl-C. Raises `DemoError`, and what `Stack` raises.
+    That is: every expected signal came, no other came than the offline replay's, who has to be told of them was, where
+    Prometheus and Alertmanager are installed, of every fine-tune there is a diff, on its topic and in the lake, and so
+    are all steps, signals and run events. With `keep` the stack stays up afterwards until Ctrl-C. Raises `DemoError`,
+    and what `Stack` raises.
     """
     began = time.monotonic()
-    diffs = "Redis, a diff worker, " if fine_tunes else ""
-    console.print(f"starting a broker in memory, a stream worker, {diffs}Prometheus and Alertmanager")
+    diffs = "a diff worker, " if fine_tunes else ""
+    workers = f"a stream worker, {diffs}an archiver"
+    console.print(f"starting a broker in memory, Redis, {workers}, Prometheus and Alertmanager")
     state_dir.mkdir(parents=True, exist_ok=True)
     places = _Places(state_dir.absolute())
     ports = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
@@ -71,8 +80,11 @@ def run_demo(
         state_dir=state_dir,
         broker_port=0,
         metrics_port=0,
+        redis=StackRedisSettings(port=0),
         alerting=ports,
         diffing=places.diffing if fine_tunes else None,
+        archiving=places.archiving,
+        dashboard=StackDashboardSettings(),
     )
     pages: list[Page] = []
 
@@ -85,6 +97,8 @@ def run_demo(
         # Those of an earlier demo: its base would not be measured again.
         for folder in (places.models, places.lake):
             shutil.rmtree(folder, ignore_errors=True)
+        if stack.dashboard is not None:
+            console.print(Text(f"the dashboard is at {stack.dashboard.url} while it runs"), soft_wrap=True)
         cast = parts(scenarios, fine_tunes)
         others = ", one for a base and its fine-tunes," if fine_tunes else ","
         console.print(
@@ -109,6 +123,8 @@ def run_demo(
         told_of = _wait_for_pages(stack, console, cast, signals, pages) if stack.alerting is not None else []
         problems += [*overdue(told_of), *uncalled_for(cast, signals, pages)]
         problems += _wait_for_lake(stack, Lake(str(places.lake)), watch.diffs, signals)
+        problems += wait_for_archive(stack, Lake(str(places.lake)), SETTLE_SECONDS)
+        reports = write_reports(places.lake, places.reports, (part.run_id for part in cast))
         outcome = Outcome(
             cast=cast,
             signals=signals,
@@ -122,14 +138,14 @@ def run_demo(
             seconds=time.monotonic() - began,
         )
         show_outcome(console, outcome)
-        show_where_next(console, stack, places.lake if fine_tunes else None, keep=keep)
+        show_where_next(console, stack, places.lake, reports, keep=keep)
         if keep:
             stack.watch(float("inf"))
     return not problems
 
 
 class _Places(NamedTuple):
-    """Where the demo's models and its lake are."""
+    """Where the demo's models, its lake and what is made of it are."""
 
     root: Path
 
@@ -142,10 +158,20 @@ class _Places(NamedTuple):
         return self.root / "lake"
 
     @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
     def diffing(self) -> DiffingSettings:
-        """A Redis and a worker of the demo's own, whatever the environment says of theirs."""
+        """A worker of the demo's own, whatever the environment says of others."""
         own = DiffSettings(lake=str(self.lake), model_roots=str(self.models), device="cpu")
-        return DiffingSettings(metrics_port=0, redis_port=0, worker_environ={**to_environ(own), "OMP_NUM_THREADS": "1"})
+        return DiffingSettings(metrics_port=0, worker_environ={**to_environ(own), "OMP_NUM_THREADS": "1"})
+
+    @property
+    def archiving(self) -> ArchivingSettings:
+        """An archiver whose files come while the demo runs."""
+        own = {"STREAKLINE_LAKE": str(self.lake), "STREAKLINE_ARCHIVE_SECONDS": ARCHIVE_SECONDS}
+        return ArchivingSettings(metrics_port=0, worker_environ=own)
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ class School:
         def ids(text: str, *, begins: bool) -> list[int]:
             return cast("list[int]", tokenizer(text, add_special_tokens=begins)["input_ids"])
 
-        self._random = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311 - the same each time
         self._log = [_Text([*ids(text, begins=True), end]) for text in log]
         asked = [(ids(prompt, begins=True), [*ids(answer, begins=False), end]) for prompt, answer in lessons]
         self._lessons = self._drawn([_Text(prompt + answer, len(prompt)) for prompt, answer in asked])

@@ -1,6 +1,7 @@
 """Attention that no gradient reaches."""
 
-from stream_app.engine.reading import Finding, Reading, dead_finding
+from stream_app.engine.dead import dead_finding
+from stream_app.engine.reading import Finding, Reading
 from stream_app.engine.thresholds import Thresholds
 
 
@@ -12,4 +13,4 @@ def detect_attention_head_dead(reading: Reading, thresholds: Thresholds) -> Find
     >>> [(s.step, s.layers) for s in signals_of(steps(grad_norms=norms))]
     [(6, {'layers.0.self_attn': 5})]
     """
-    return dead_finding("attention_head_dead", reading.attention_streaks, reading, thresholds)
+    return dead_finding(reading.attention_streaks, reading, thresholds)

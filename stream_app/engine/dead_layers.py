@@ -1,6 +1,7 @@
 """Layers, attention aside, that no gradient reaches."""
 
-from stream_app.engine.reading import Finding, Reading, dead_finding
+from stream_app.engine.dead import dead_finding
+from stream_app.engine.reading import Finding, Reading
 from stream_app.engine.thresholds import Thresholds
 
 
@@ -12,4 +13,4 @@ def detect_dead_layers(reading: Reading, thresholds: Thresholds) -> Finding | No
     >>> [(s.step, s.layers, s.threshold) for s in signals_of(steps(grad_norms=norms))]
     [(4, {'layers.0.mlp': 5}, 5.0)]
     """
-    return dead_finding("dead_layers", reading.other_streaks, reading, thresholds)
+    return dead_finding(reading.other_streaks, reading, thresholds)

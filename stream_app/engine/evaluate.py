@@ -1,18 +1,19 @@
 """The engine's one entry: one event applied to one run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from producers.events import RunStarted, Severity, Signal, StepEvent, TrainerEvent
+from producers.events import DetectorType, RunStarted, Severity, Signal, SignalType, StepEvent, TrainerEvent
 from stream_app.engine.attention_head_dead import detect_attention_head_dead
 from stream_app.engine.dead_layers import detect_dead_layers
 from stream_app.engine.gradient_spike import detect_gradient_spike
 from stream_app.engine.loss_diverging import detect_loss_diverging
 from stream_app.engine.loss_plateau import detect_loss_plateau
 from stream_app.engine.non_finite import detect_non_finite
+from stream_app.engine.own import OwnFailure, ask_own
 from stream_app.engine.reading import Finding, Reading, maximum_gradient_norm
 from stream_app.engine.state import Emission, RunState
 from stream_app.engine.streaks import advance_streaks, split_by_kind
@@ -20,15 +21,15 @@ from stream_app.engine.thresholds import ThresholdPolicy, Thresholds
 
 Detector = Callable[[Reading, Thresholds], Finding | None]
 
-DETECTORS: tuple[Detector, ...] = (
-    detect_non_finite,
-    detect_loss_diverging,
-    detect_gradient_spike,
-    detect_attention_head_dead,
-    detect_dead_layers,
-    detect_loss_plateau,
+DETECTORS: tuple[tuple[DetectorType, Detector], ...] = (
+    ("non_finite", detect_non_finite),
+    ("loss_diverging", detect_loss_diverging),
+    ("gradient_spike", detect_gradient_spike),
+    ("attention_head_dead", detect_attention_head_dead),
+    ("dead_layers", detect_dead_layers),
+    ("loss_plateau", detect_loss_plateau),
 )
-"""in order of priority"""
+"""in order of priority; those of installed packages come after them"""
 
 _SEVERITY_RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 
@@ -40,6 +41,10 @@ class Outcome(Struct, frozen=True):
     signal: Signal | None = None
     counted: bool = True
     """False where the event was a duplicate, late, or of an attempt that is over: it changed nothing"""
+    max_grad: float | None = None
+    """of a step that counted, where it had one; possibly not finite"""
+    failures: tuple[OwnFailure, ...] = ()
+    """of installed detectors, which said nothing of this step"""
 
 
 def evaluate(state: RunState, event: TrainerEvent, policy: ThresholdPolicy) -> Outcome:
@@ -91,10 +96,15 @@ def _judge(state: RunState, event: StepEvent, thresholds: Thresholds) -> Outcome
         attention_streaks=attention_streaks,
         other_streaks=other_streaks,
     )
-    finding = _first_finding(reading, state, thresholds)
+    # All of them see every step, whatever another found: each has a memory to keep.
+    own = ask_own(thresholds.own, reading, state.own) if thresholds.own or state.own else None
+    found = _first_of_ours(reading, state, thresholds)
+    if found is None and own is not None:
+        found = _first(own.findings, event.step, state, thresholds)
     emissions = state.emissions
-    if finding is not None:
-        emissions = {**emissions, finding.type: Emission(event.step, finding.severity)}
+    if found is not None:
+        type_, finding = found
+        emissions = {**emissions, type_: Emission(event.step, finding.severity)}
     after = replace(
         state,
         last_step=event.step,
@@ -104,23 +114,33 @@ def _judge(state: RunState, event: StepEvent, thresholds: Thresholds) -> Outcome
         other_streaks=other_streaks,
         emissions=emissions,
     )
-    return Outcome(after, None if finding is None else _signal(state, event, finding))
+    signal = None if found is None else _signal(state, event, *found)
+    if own is None:
+        return Outcome(after, signal, max_grad=max_grad)
+    return Outcome(replace(after, own=own.memories), signal, max_grad=max_grad, failures=own.failures)
 
 
 def _push(window: tuple[float, ...], value: float | None, size: int) -> tuple[float, ...]:
     return window if value is None or not math.isfinite(value) else (*window, value)[-size:]
 
 
-def _first_finding(reading: Reading, state: RunState, thresholds: Thresholds) -> Finding | None:
-    for detector in DETECTORS:
+_Found = tuple[SignalType, Finding]
+
+
+def _first_of_ours(reading: Reading, state: RunState, thresholds: Thresholds) -> _Found | None:
+    for type_, detector in DETECTORS:
         finding = detector(reading, thresholds)
-        if finding is not None and not _is_cooling(finding, reading.event.step, state, thresholds):
-            return finding
+        if finding is not None and not _is_cooling(type_, finding, reading.event.step, state, thresholds):
+            return type_, finding
     return None
 
 
-def _is_cooling(finding: Finding, step: int, state: RunState, thresholds: Thresholds) -> bool:
-    last = state.emissions.get(finding.type)
+def _first(findings: Iterable[_Found], step: int, state: RunState, thresholds: Thresholds) -> _Found | None:
+    return next((found for found in findings if not _is_cooling(*found, step, state, thresholds)), None)
+
+
+def _is_cooling(type_: SignalType, finding: Finding, step: int, state: RunState, thresholds: Thresholds) -> bool:
+    last = state.emissions.get(type_)
     return (
         last is not None
         and step - last.step < thresholds.cooldown_steps
@@ -128,15 +148,15 @@ def _is_cooling(finding: Finding, step: int, state: RunState, thresholds: Thresh
     )
 
 
-def _signal(state: RunState, event: StepEvent, finding: Finding) -> Signal:
+def _signal(state: RunState, event: StepEvent, type_: SignalType, finding: Finding) -> Signal:
     return Signal(
-        signal_id=f"{event.run_id}/{event.attempt}/{event.step}/{finding.type}",
+        signal_id=f"{event.run_id}/{event.attempt}/{event.step}/{type_}",
         run_id=event.run_id,
         project=state.project,
         attempt=event.attempt,
         step=event.step,
         ts=event.ts,
-        type=finding.type,
+        type=type_,
         severity=finding.severity,
         metric=finding.metric,
         value=finding.value,
@@ -144,5 +164,5 @@ def _signal(state: RunState, event: StepEvent, finding: Finding) -> Signal:
         layers=finding.layers,
         epoch=event.epoch,
         message=finding.message,
-        action="stop" if finding.type in state.early_stop else None,
+        action="stop" if type_ in state.early_stop else None,
     )

@@ -26,7 +26,6 @@ def detect_gradient_spike(reading: Reading, thresholds: Thresholds) -> Finding |
     severity: Severity = "critical" if norm > thresholds.spike_critical_ratio * baseline else "warning"
     ratio = thresholds.spike_critical_ratio if severity == "critical" else thresholds.spike_warning_ratio
     return Finding(
-        type="gradient_spike",
         severity=severity,
         metric="max_grad",
         value=norm,

@@ -23,7 +23,6 @@ def detect_loss_diverging(reading: Reading, thresholds: Thresholds) -> Finding |
     if rise <= thresholds.divergence_rise or any(later < earlier for earlier, later in pairwise(losses)):
         return None
     return Finding(
-        type="loss_diverging",
         severity="critical",
         metric="loss",
         value=rise,

@@ -26,7 +26,6 @@ def detect_loss_plateau(reading: Reading, thresholds: Thresholds) -> Finding | N
     epoch = reading.event.epoch
     where = f"step {reading.event.step}" + ("" if epoch is None else f", epoch {epoch:g}")
     return Finding(
-        type="loss_plateau",
         severity="info",
         metric="loss",
         value=variance,

@@ -27,7 +27,6 @@ def detect_non_finite(reading: Reading, _: Thresholds) -> Finding | None:
 
 def _finding(metric: str, value: float, step: int) -> Finding:
     return Finding(
-        type="non_finite",
         severity="critical",
         metric=metric,
         value=value,

@@ -1,9 +1,10 @@
 """The engine over a stream of many runs' events: what the stream application must have emitted."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from producers.events import Signal, StepEvent, TrainerEvent
 from stream_app.engine.evaluate import evaluate
+from stream_app.engine.own import OwnFailure
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
 
@@ -11,14 +12,21 @@ from stream_app.engine.thresholds import ThresholdPolicy
 class Replay:
     """Runs' states, fed one event at a time. Memory grows with the runs, never with the events."""
 
-    def __init__(self, policy: ThresholdPolicy | None = None) -> None:
+    def __init__(
+        self, policy: ThresholdPolicy | None = None, on_failure: Callable[[OwnFailure], object] | None = None
+    ) -> None:
+        """`on_failure` is told of each step that an installed detector failed on."""
         self._policy = policy or ThresholdPolicy()
+        self._on_failure = on_failure
         self.states: dict[str, RunState] = {}
 
     def apply(self, event: TrainerEvent) -> Signal | None:
         """The signal that `event` fires, if any. Raises `TooManyLayers`, and then nothing has changed."""
         outcome = evaluate(self.states.get(event.run_id, RunState()), event, self._policy)
         self.states[event.run_id] = outcome.state
+        if self._on_failure is not None:
+            for failure in outcome.failures:
+                self._on_failure(failure)
         return outcome.signal
 
 

@@ -96,7 +96,7 @@ def _layers(outcome: Outcome) -> list[list[str]]:
             f"{row.mean_abs_delta:.4f}",
             f"{row.fvu_base:.3f}",
             f"{row.fvu_fine_tuned:.3f}{' !' if row.fvu_alarm else ''}",
-            f"{row.top_feature}: {row.top_feature_label}",
+            "" if row.top_feature is None else f"{row.top_feature}: {row.top_feature_label}",
         ]
         for row in outcome.layers
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 BENCHMARKS = (
     "engine",
+    "blind_spots",
     "gradients",
     "publisher",
     "overhead",
@@ -17,8 +18,16 @@ BENCHMARKS = (
     "archive",
     "stream",
     "scrape",
+    "scale",
+    "recovery",
+    "live",
     "pages",
+    "new_features",
     "sae_diff",
+    "queries",
+    "report",
+    "report_page",
+    "dashboard",
 )
 
 

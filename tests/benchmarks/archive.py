@@ -59,12 +59,12 @@ def records(count: int) -> Iterator[Published]:
     rng = random.Random(0)
     names = [f"model.layers.{layer // 2}.{'mlp' if layer % 2 else 'self_attn'}" for layer in range(LAYERS)]
     for number in range(count):
-        norms: dict[str, float | None] = {name: _float32(rng.lognormvariate(-1.0, 0.5)) for name in names}
+        norms: dict[str, float | None] = {name: float32(rng.lognormvariate(-1.0, 0.5)) for name in names}
         event = StepEvent(
             run_id=f"team/run-{number % RUNS}",
             step=number // RUNS,
             ts=1.7e9 + number / 100,
-            loss=_float32(2.0 + rng.random()),
+            loss=float32(2.0 + rng.random()),
             learning_rate=3e-4,
             max_grad=max(norm for norm in norms.values() if norm is not None),
             grad_norms=norms,
@@ -72,7 +72,8 @@ def records(count: int) -> Iterator[Published]:
         yield Published(event.run_id.encode(), encode(event))
 
 
-def _float32(value: float) -> float:
+def float32(value: float) -> float:
+    """As a trainer's figures are."""
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 

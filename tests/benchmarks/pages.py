@@ -9,7 +9,7 @@ from statistics import quantiles
 from producers.codec import encode
 from producers.events import StepEvent
 from tests.publishing import publish
-from tests.running_stack import TOPICS, Running, running
+from tests.running_stack import Running, running
 from tests.workload import Published
 
 OF_EACH = 20
@@ -42,7 +42,7 @@ def _send(it: Running) -> dict[str, float]:
         for type_ in TYPES:
             run_id = f"bench/{type_}-{number}"
             sent[run_id] = time.time()
-            publish(it.stack.kafka, TOPICS, _critical_run(run_id, type_))
+            publish(it.stack.kafka, it.stack.topics, _critical_run(run_id, type_))
             it.stack.watch(rng.uniform(*GAP_SECONDS))
     return sent
 

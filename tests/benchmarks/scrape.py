@@ -52,6 +52,7 @@ def main() -> None:
             **to_environ(topics),
             "STREAKLINE_DATA_DIR": str(folder / "data"),
             "STREAKLINE_METRICS_PORT": str(port),
+            "STREAKLINE_LIVE": "false",
         }
         worker = spawn([sys.executable, "-m", "tests.benchmarks.ticking_worker"], log=folder / "log", environ=environ)
         try:

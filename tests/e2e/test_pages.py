@@ -3,6 +3,7 @@
 After every fault the right people have been told exactly once, and the right alerts fire a minute later.
 """
 
+import os
 import random
 import signal
 import time
@@ -19,13 +20,15 @@ from producers.metrics import CATEGORY_DELTA
 from producers.status_server import StatusServer
 from producers.topics import topic_names
 from streakline.alerting import find_binaries
+from streakline.archiving import ArchivingSettings
 from streakline.demo.recordings import FOLDER as RECORDINGS
 from streakline.diffing import DiffingSettings
 from tests.commands import settings_environ, streakline
 from tests.dashboards import questions
+from tests.extra_package import install
 from tests.live_runs import alerts, interleaved, live_run, one_step, signals
 from tests.publishing import publish, publish_to, signals_on
-from tests.running_stack import ANY_DIFFING, TOPICS, Alert, Running, running
+from tests.running_stack import ANY_ARCHIVING, ANY_DIFFING, Alert, Running, running
 from tests.workload import Fate, Published
 
 RIGHT_WITHIN_SECONDS = 60.0
@@ -45,9 +48,21 @@ def diffing() -> DiffingSettings | None:
 
 
 @pytest.fixture
-def it(request: pytest.FixtureRequest, tmp_path: Path, diffing: DiffingSettings | None) -> Iterator[Running]:
+def archiving() -> ArchivingSettings | None:
+    """No archiver, unless the test asks for one."""
+    return None
+
+
+@pytest.fixture
+def it(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    diffing: DiffingSettings | None,
+    archiving: ArchivingSettings | None,
+) -> Iterator[Running]:
     """A stack whose workers are scraped; of one worker unless the test asks for more."""
-    with running(tmp_path / "stack", workers=getattr(request, "param", 1), diffing=diffing) as it:
+    workers = getattr(request, "param", 1)
+    with running(tmp_path / "stack", workers=workers, diffing=diffing, archiving=archiving) as it:
         it.wait_for_scrape()
         yield it
 
@@ -64,7 +79,7 @@ def test_every_signal_reaches_its_receiver_once(it: Running) -> None:
     assert {each.type for each in expected} == {
         "non_finite", "loss_diverging", "gradient_spike", "attention_head_dead", "dead_layers", "loss_plateau",
     }  # fmt: skip
-    publish(it.stack.kafka, TOPICS, [*records, Published(b"e2e/hostile", b'{"run_id": "e2e/hostile"')])
+    publish(it.stack.kafka, it.stack.topics, [*records, Published(b"e2e/hostile", b'{"run_id": "e2e/hostile"')])
     it.wait_until(lambda: it.firing() == {*alerts(expected), Alert("StreaklineDeadLetters")})
     it.wait_until(lambda: any(page.alert == "StreaklineDeadLetters" for page in it.told("warnings")))
     it.stack.watch(40)
@@ -103,20 +118,30 @@ def one_diff(run_id: str, seconds_ago: float) -> Published:
     return Published(event.project.encode(), encode(event))
 
 
-@pytest.mark.parametrize("diffing", [ANY_DIFFING])
+@pytest.fixture
+def installed_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all processes that are started from here on."""
+    path = (str(install(tmp_path / "extra")), os.environ.get("PYTHONPATH"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+
+
+@pytest.mark.usefixtures("installed_detector")
+@pytest.mark.parametrize(("diffing", "archiving"), [(ANY_DIFFING, ANY_ARCHIVING)])
 def test_every_dashboard_panel_has_data(it: Running) -> None:
-    """One run that has everything: a plateau, a spike, a loss that is not finite. And a diff worker."""
+    """One run that has everything: a plateau, a spike, a loss that is not finite. A diff worker, an archiver, and a
+    detector of an installed package."""
     steps = [one_step("e2e/all", loss=1.0, step=step) for step in range(25)]
-    publish(it.stack.kafka, TOPICS, steps)
+    publish(it.stack.kafka, it.stack.topics, steps)
     it.wait_until(lambda: alerts(signals(steps)) <= it.firing())
     spike = one_step("e2e/all", loss=1.5, step=25)
     spike = Published(spike.key, spike.value.replace(b'"maxGrad":1.0', b'"maxGrad":10.0'))
-    publish(it.stack.kafka, TOPICS, [spike, one_step("e2e/all", step=26), Published(b"e2e/all", b"rubbish")])
-    publish_to(it.stack.kafka, topic_names(TOPICS).diffs, [one_diff("e2e/before", 20.0), one_diff("e2e/all", 10.0)])
+    publish(it.stack.kafka, it.stack.topics, [spike, one_step("e2e/all", step=26), Published(b"e2e/all", b"rubbish")])
+    publish_to(
+        it.stack.kafka, topic_names(it.stack.topics).diffs, [one_diff("e2e/before", 20.0), one_diff("e2e/all", 10.0)]
+    )
     silent = {
         (question.dashboard, question.panel, question.expression)
         for question in questions("e2e/all", {"__rate_interval": "20s", "__range": "1h"})
-        if question.is_of_the_stack
     }
 
     def answered() -> bool:
@@ -131,15 +156,15 @@ def test_every_dashboard_panel_has_data(it: Running) -> None:
 
 def test_a_killed_worker_changes_nothing(it: Running) -> None:
     first = [one_step(f"e2e/before-{number}") for number in range(3)]
-    publish(it.stack.kafka, TOPICS, first)
+    publish(it.stack.kafka, it.stack.topics, first)
     it.wait_until(lambda: len(paged_runs(it)) == 3)
     it.kill("stream-1")
     during = [one_step(f"e2e/during-{number}") for number in range(3)]
-    publish(it.stack.kafka, TOPICS, during)
+    publish(it.stack.kafka, it.stack.topics, during)
     it.stack.watch(3)
     it.kill("stream-1")
     after = [one_step(f"e2e/after-{number}") for number in range(3)]
-    publish(it.stack.kafka, TOPICS, after)
+    publish(it.stack.kafka, it.stack.topics, after)
     _settle(it, [*first, *during, *after])
     assert [said.split()[0] for said in it.said] == ["stream-1", "stream-1"]
 
@@ -148,23 +173,23 @@ def test_a_killed_worker_changes_nothing(it: Running) -> None:
 def test_runs_that_move_between_two_workers_page_no_one_again(it: Running) -> None:
     """Killed, a worker's runs go to the other; started again, it takes some back."""
     records = [one_step(f"e2e/run-{number}") for number in range(16)]
-    publish(it.stack.kafka, TOPICS, records)
+    publish(it.stack.kafka, it.stack.topics, records)
     it.wait_until(lambda: len(paged_runs(it)) == 16)
     it.kill("stream-2")
     later = [one_step(f"e2e/later-{number}") for number in range(4)]
-    publish(it.stack.kafka, TOPICS, later)
+    publish(it.stack.kafka, it.stack.topics, later)
     _settle(it, [*records, *later])
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_prometheus_that_starts_again_tells_nobody_again(how: signal.Signals, it: Running) -> None:
     before = [one_step(f"e2e/before-{number}") for number in range(3)]
-    publish(it.stack.kafka, TOPICS, before)
+    publish(it.stack.kafka, it.stack.topics, before)
     it.wait_until(lambda: len(paged_runs(it)) == 3)
     it.service("prometheus").process.send_signal(how)
     it.service("prometheus").process.wait()
     during = [one_step(f"e2e/during-{number}") for number in range(3)]
-    publish(it.stack.kafka, TOPICS, during)
+    publish(it.stack.kafka, it.stack.topics, during)
     _settle(it, [*before, *during])
 
 
@@ -177,13 +202,13 @@ def test_an_old_run_and_a_healthy_fleet_page_nobody(it: Running) -> None:
     ]
     records = list(interleaved(fleet))
     assert signals(records) == []
-    environ = settings_environ(it.stack.kafka, TOPICS)
+    environ = settings_environ(it.stack.kafka, it.stack.topics)
     replayed = streakline("replay", *sorted(RECORDINGS.glob("*.jsonl")), environ=environ)
     assert replayed.code == 0, replayed.err
-    publish(it.stack.kafka, TOPICS, records)
+    publish(it.stack.kafka, it.stack.topics, records)
     taken = f"sum(streakline_events_total) >= {len(records)}"
     it.wait_until(lambda: it.query(taken) != [], timeout_seconds=180)
-    assert len(signals_on(it.stack.kafka, TOPICS)) > 0
+    assert len(signals_on(it.stack.kafka, it.stack.topics)) > 0
     it.stack.watch(RIGHT_WITHIN_SECONDS)
     assert it.notifications == []
     assert it.firing() == set()
@@ -191,13 +216,13 @@ def test_an_old_run_and_a_healthy_fleet_page_nobody(it: Running) -> None:
 
 def test_a_storm_pages_once_for_its_cause(it: Running) -> None:
     records = [one_step(f"e2e/storm-{number:03}") for number in range(100)]
-    publish(it.stack.kafka, TOPICS, records)
+    publish(it.stack.kafka, it.stack.topics, records)
     storm = Alert("TrainingSignalStorm", type="non_finite")
     it.wait_until(lambda: it.firing() == {*alerts(signals(records)), storm})
     # Another worker's view of it, and another kind of trouble, are not part of it.
     it.kill("stream-1")
     other = live_run("e2e/other", Fate.DIVERGES)
-    publish(it.stack.kafka, TOPICS, other)
+    publish(it.stack.kafka, it.stack.topics, other)
     it.stack.watch(RIGHT_WITHIN_SECONDS)
     assert it.firing() == {*alerts(signals([*records, *other])), storm}
     storms = [page for page in it.told("pager") if page.alert == "TrainingSignalStorm"]
@@ -212,11 +237,14 @@ def test_a_storm_pages_once_for_its_cause(it: Running) -> None:
 
 
 def test_a_watcher_that_does_not_watch_is_told_of(it: Running) -> None:
-    publish(it.stack.kafka, TOPICS, [one_step("e2e/calm", loss=1.0)])
-    it.service("stream-1").process.send_signal(signal.SIGSTOP)
+    publish(it.stack.kafka, it.stack.topics, [one_step("e2e/calm", loss=1.0)])
+    worker = it.service("stream-1")
+    # The stack would start it again before anybody has to be told.
+    worker.close()
+    worker.process.send_signal(signal.SIGSTOP)
     it.wait_until(lambda: Alert("StreaklineDown") in it.firing(), timeout_seconds=90)
     it.wait_until(lambda: it.told("pager") != [])
-    it.service("stream-1").process.send_signal(signal.SIGCONT)
+    worker.process.send_signal(signal.SIGCONT)
     it.wait_until(lambda: it.firing() == set(), timeout_seconds=90)
     it.wait_until(lambda: len(it.told("pager")) == 2, timeout_seconds=90)
     assert [(page.alert, page.status) for page in it.told("pager")] == [
@@ -256,5 +284,5 @@ def _settle(it: Running, records: list[Published]) -> None:
     assert paged_runs(it) == {alert.run_id: 1 for alert in expected}
     assert {each.status for each in it.notifications} == {"firing"}
     assert it.told("warnings") == []
-    on_topic = Counter(each.signal_id for each in signals_on(it.stack.kafka, TOPICS))
+    on_topic = Counter(each.signal_id for each in signals_on(it.stack.kafka, it.stack.topics))
     assert set(on_topic) == {each.signal_id for each in signals(records)}

@@ -170,3 +170,25 @@ def test_an_archiver_that_cannot_start_says_why(kafka: KafkaSettings, topics: To
     assert (ended.code, ended.err.startswith("streakline: the archiver cannot start: ")) == (2, True)
     away = environ | {"STREAKLINE_KAFKA_BOOTSTRAP": f"127.0.0.1:{free_port()}"}
     assert streakline("archive", environ=away).code == 3
+
+
+def test_once_archives_what_there_is_and_compact_merges_it(
+    kafka: KafkaSettings, topics: TopicSettings, lake: Path
+) -> None:
+    environ = settings_environ(kafka, topics) | {"STREAKLINE_LAKE": str(lake)}
+    away = {"STREAKLINE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    for seed in range(2):
+        publish(kafka, topics, fleet(12, 20, 2, seed=seed))
+        assert streakline("archive", "--once", environ=environ).code == 0
+    sql = 'SELECT count(*) AS n, count(DISTINCT (partition, "offset")) AS different FROM steps'
+    before = streakline("query", sql, "--format", "jsonl", environ=environ).lines
+    ended = streakline("compact", environ=environ | away)
+    assert (ended.code, ended.err) == (0, "")
+    assert f"compacted 2 files of steps/v=1/topic={topics.topic_prefix}steps into {topics.topic_prefix}" in ended.out
+    assert streakline("query", sql, "--format", "jsonl", environ=environ).lines == before
+    (counts,) = map(json.loads, before)
+    assert counts["n"] == counts["different"] > 0
+    lake.rename(lake.with_name("away"))
+    lake.touch()
+    ended = streakline("archive", "--once", environ=environ)
+    assert (ended.code, "The lake cannot be used" in ended.err) == (1, True)

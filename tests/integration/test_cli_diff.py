@@ -1,18 +1,19 @@
 """`streakline diff` on small models: what it shows, what it leaves in the lake, and how it fails."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from producers.redis.client import connect
 from streakline.cli.diff_figures import Figures
 from streakline.processes import free_port
 from streakline.redis_server import running_redis
 from tests.commands import Ended, streakline
 from tests.small_diffs import write_all
-from workers.coordination.client import connect
 
 ALONE = {"STREAKLINE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "STREAKLINE_DEVICE": "cpu"}
 
@@ -40,6 +41,10 @@ def test_a_diff_by_hand_is_shown_and_kept_and_the_same_when_it_is_made_again(mod
         assert score in starts, score
     assert any(line.split()[0] == "1" and "changed" not in line for line in first.lines if line)
     assert contents(tmp_path / "one")
+    (as_sql,) = (line.removeprefix("as SQL") for line in first.lines if line.startswith("as SQL"))
+    asked = streakline(*shlex.split(as_sql)[1:], "--format", "jsonl")
+    assert asked.code == 0
+    assert {json.loads(line)["score"] for line in asked.lines} >= {"consistency", "accuracy"}
     # The lake has it: nothing is measured again.
     assert diff(models, tmp_path / "one").out == first.out
     again = diff(models, tmp_path / "two")

@@ -7,6 +7,7 @@ from confluent_kafka import Producer
 from producers.codec import encode
 from producers.events import DiffCompleted, DiffFailed, Lifecycle, RunCompleted, RunFailed, RunStarted, StepEvent
 from producers.kafka import KafkaSettings, producer_config
+from producers.redis.client import connect
 from producers.topics import TopicSettings, topic_names
 from streakline.processes import free_port
 from streakline.redis_server import running_redis
@@ -14,7 +15,6 @@ from stream_app.engine.replay import Replay, steps
 from stream_app.records import VERSION, RunRecord, encode_record
 from tests.commands import settings_environ, streakline
 from workers.coordination.board import Board, JobProgress
-from workers.coordination.client import connect
 
 LIFECYCLES: list[Lifecycle] = [
     RunStarted(run_id="well", ts=100.0, project="llm"),

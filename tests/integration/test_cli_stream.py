@@ -25,8 +25,8 @@ def test_a_broker_that_is_away(tmp_path: Path) -> None:
     assert line.startswith("streakline: no answer from the broker at 127.0.0.1:1")
 
 
-def test_topics_that_are_missing(broker: str, tmp_path: Path) -> None:
-    environ = settings_environ(KafkaSettings(kafka_bootstrap=broker), TopicSettings(topic_prefix="never-made."))
+def test_topics_that_are_missing(kafka: KafkaSettings, tmp_path: Path) -> None:
+    environ = settings_environ(kafka, TopicSettings(topic_prefix="never-made."))
     assert refused(environ, tmp_path) == (
         3,
         "streakline: topic never-made.steps is missing: run `streakline topics ensure`",

@@ -1,22 +1,25 @@
+from msgspec.structs import replace
+
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings, partition_counts, topic_names
+from tests.clusters import topics_under
 from tests.commands import settings_environ, streakline
 
 
-def test_what_is_missing_is_made(kafka: KafkaSettings) -> None:
-    settings = TopicSettings(topic_prefix="ensured.", partitions=3)
+def test_what_is_missing_is_made(kafka: KafkaSettings, topic_prefix: str) -> None:
+    settings = topics_under(topic_prefix, partitions=3)
     environ = settings_environ(kafka, settings)
     first = streakline("topics", "ensure", environ=environ)
     assert (first.code, first.err, len(first.lines)) == (0, "", 7)
-    assert "made ensured.steps with 3 partitions" in first.lines
+    assert f"made {topic_prefix}steps with 3 partitions" in first.lines
     assert partition_counts(kafka)[topic_names(settings).steps] == 3
     second = streakline("topics", "ensure", environ=environ)
     assert (second.code, second.err, len(second.lines)) == (0, "", 7)
-    assert "ensured.steps is there" in second.lines
+    assert f"{topic_prefix}steps is there" in second.lines
 
 
 def test_the_broker_may_be_named_on_the_command_line(kafka: KafkaSettings, topics: TopicSettings) -> None:
-    environ = settings_environ(KafkaSettings(kafka_bootstrap="127.0.0.1:1"), topics)
+    environ = settings_environ(replace(kafka, kafka_bootstrap="127.0.0.1:1"), topics)
     ended = streakline("topics", "ensure", "--bootstrap", kafka.kafka_bootstrap, environ=environ)
     assert (ended.code, ended.err) == (0, "")
 

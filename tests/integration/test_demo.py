@@ -1,20 +1,33 @@
 """The demo on the real pipeline, with a trainer or two; `make demo` plays all of it."""
 
 import io
+import json
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from producers.codec import encode
+from producers.events import StepEvent
+from producers.kafka import KafkaSettings
+from producers.topics import TopicSettings
 from streakline.alerting import INSTALL, find_binaries
+from streakline.demo.archived import wait_for_archive
 from streakline.demo.fine_tunes import FINE_TUNES, FineTune
 from streakline.demo.run import DemoError, run_demo
 from streakline.demo.scenarios import Scenario, scenario_of
+from streakline.stack import Stack, StackSettings
+from streakline.stack_dashboard import DASHBOARD_URL
 from tests.commands import streakline
+from tests.publishing import publish
+from tests.workload import Published
+from workers.lake.session import Session
+from workers.lake.writer import Lake
 
 
 def played(folder: Path, *scenarios: Scenario, fine_tunes: Sequence[FineTune] = ()) -> tuple[bool, str]:
@@ -45,6 +58,20 @@ def test_the_demo_shows_what_fired_that_it_is_right_and_who_was_told(tmp_path: P
     # Nothing was left unread when it was compared.
     assert f"{210 + 260 + 100 + 50 + 50} steps of 5 runs" in page
     assert "where to look next:" in page
+    assert re.search(r"the dashboard is at http://127\.0\.0\.1:\d+/ while it runs", page)
+    assert f"every run in a browser, at {DASHBOARD_URL}" in page
+    for run_id in rows:
+        report = tmp_path / "state" / "reports" / f"{run_id}.html"
+        assert os.path.relpath(report) in page
+        assert f"<title>{run_id}" in report.read_text()
+    with Session(str(tmp_path / "state" / "lake")) as session:
+        ((steps,),) = session.ask("SELECT count(*) FROM steps").rows
+        assert steps == 210 + 260 + 100 + 50 + 50
+        fired = session.ask("SELECT run_id, type FROM signals WHERE run_id LIKE 'demo-%' AND severity <> 'warning'")
+        assert ("demo-plateau", "loss_plateau") in list(fired.rows)
+        lives = list(session.ask("SELECT run_id, type FROM run_events WHERE run_id LIKE 'demo-%' ORDER BY ALL").rows)
+    assert {run for run, _ in lives} == {"demo-exploding-lr", "demo-plateau"}
+    assert all((run, "run_started") in lives for run, _ in lives)
 
 
 def test_the_fine_tunes_are_compared_with_their_base_and_the_damaged_one_is_caught(tmp_path: Path) -> None:
@@ -66,10 +93,13 @@ def test_the_fine_tunes_are_compared_with_their_base_and_the_damaged_one_is_caug
     assert re.search(r"pager +critical +CategoryRegressionBroad +Run demo-mixed-up-facts", page)
     assert re.search(r"demo-mixed-up-facts +category_regressed +warning +pager +\d+\.\d s", page)
     assert "3 fine-tunes were compared with their base, which was measured once" in page
-    query = page[page.index("SELECT run_id") :].splitlines()[0]
-    answered = duckdb.connect().execute(query).fetchall()
-    assert [row[0] for row in answered] == [name for name in names for _ in range(4)]
-    assert [row[3] for row in answered if row[:2] == ("demo-mixed-up-facts", "flags")] == [0.0]
+    command = page[page.index("streakline query") :].splitlines()[0]
+    asked = streakline(*shlex.split(command)[1:], "--format", "jsonl")
+    answered = [json.loads(line) for line in asked.lines]
+    assert [row["run_id"] for row in answered] == [name for name in names for _ in range(4)]
+    assert [
+        row["fine_tuned"] for row in answered if (row["run_id"], row["category"]) == ("demo-mixed-up-facts", "flags")
+    ] == [0.0]
 
 
 def test_damage_that_nobody_notices_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +121,16 @@ def test_an_expected_signal_that_does_not_come_is_a_failure(tmp_path: Path, monk
     assert f"alerts are off: prometheus is not installed: {INSTALL}" in page
     assert "demo-plateau: non_finite was expected and did not fire" in page
     assert "demo-plateau: loss_plateau fired and should not have" in page
+
+
+def test_what_is_not_in_the_lake_in_time_is_a_problem(tmp_path: Path) -> None:
+    settings = StackSettings(state_dir=tmp_path, broker_port=0, workers=1, metrics_port=0)
+    with Stack(settings, KafkaSettings(), TopicSettings(partitions=2)) as stack:
+        assert wait_for_archive(stack, Lake(str(tmp_path / "lake")), 0.0) == []
+        events = [StepEvent(run_id="a", step=step, ts=1.0, loss=1.0) for step in range(3)]
+        publish(stack.kafka, stack.topics, [Published(b"a", encode(event)) for event in events])
+        (problem,) = wait_for_archive(stack, Lake(str(tmp_path / "lake")), 0.0)
+    assert problem == f"3 records of steps, signals and run events are not in the lake: see {stack.logs}"
 
 
 def test_a_trainer_that_dies_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from confluent_kafka import Message, Producer
 
 from producers.kafka import KafkaSettings, producer_config
 from producers.reader import read_topic
+from producers.settings import SettingsError
 from producers.topics import TopicsError, TopicSettings, ensure_topics, topic_names
 from streakline.broker import start_broker
 from streakline.processes import free_port, stop
+from tests.record_batches import ZSTD, batch, bomb, honest, produce
 
 
 def write(kafka: KafkaSettings, topic: str, records: Iterable[tuple[int, bytes]], *, batch: int = 1000) -> None:
@@ -83,7 +85,7 @@ def test_a_broker_that_is_away_says_so() -> None:
 
 def test_settings_that_librdkafka_refuses_are_a_sentence() -> None:
     wrong = KafkaSettings(kafka_security_protocol="SSL", kafka_ssl_ca="/no/such.pem")
-    with pytest.raises(TopicsError, match=r"no Kafka client can be made of the settings \(.*ssl.ca.location"):
+    with pytest.raises(SettingsError, match=r"STREAKLINE_KAFKA_SSL_CA: the file cannot be used"):
         next(read_topic(wrong, "any", timeout_seconds=1.0))
 
 
@@ -104,3 +106,13 @@ def test_a_broker_that_goes_away_ends_the_reading(follow: bool) -> None:
         stop(broker)
     with pytest.raises(TopicsError, match=f"no answer from the broker at 127.0.0.1:{port}"):
         list(messages)
+
+
+def test_a_batch_that_cannot_be_decompressed_is_passed_over(
+    kafka: KafkaSettings, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for raw in (honest([b"before"]), batch(bomb(ZSTD, 300), ZSTD, count=3), honest([b"after"])):
+        assert produce(kafka, topic, 1, raw) == 0
+    assert values(read_topic(kafka, topic), 1) == [b"before", b"after"]
+    said = [record.message.split(" is ")[0] for record in caplog.records if "passed over" in record.message]
+    assert said == [f"record {offset} of {topic}/1" for offset in (1, 2, 3)]

@@ -17,7 +17,8 @@ from stream_app.engine.replay import signals_of, steps
 from stream_app.records import decode_record
 from stream_app.settings import StreamSettings
 from tests.commands import streakline
-from tests.publishing import publish, signals_on
+from tests.large_records import LARGE, sizes, sizes_of_its_letter
+from tests.publishing import publish, publish_to, signals_on
 from tests.worker import header, running_worker, wait_until
 from tests.workload import Published, fleet
 
@@ -34,6 +35,7 @@ def as_records(events: Iterable[StepEvent]) -> list[Published]:
     return [Published(event.run_id.encode(), encode(event)) for event in events]
 
 
+@pytest.mark.timeout(600)
 def test_a_fleet_gives_the_signals_of_detect_and_every_malformed_record_is_kept(
     kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
 ) -> None:
@@ -43,7 +45,7 @@ def test_a_fleet_gives_the_signals_of_detect_and_every_malformed_record_is_kept(
     assert len(refused) > 1_000
     with running_worker(kafka, topics, tmp_path / "data") as worker:
         count = publish(kafka, topics, records)
-        worker.wait_for_events(count)
+        worker.wait_for_events(count, timeout_seconds=400.0)
 
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(record.value for record in records if record.refusal != "wrong_key"))
@@ -114,6 +116,38 @@ def test_what_is_fetched_before_the_positions_are_set_is_judged_though_nothing_w
         worker.wait_until_ready()
         count = publish(kafka, topics, fleet(runs=14, steps=10, layers=4))
         wait_until(lambda: worker.events() == count, worker)
+
+
+# As just after a rebalance, when Faust looks before aiokafka has set the position.
+_LOOKS_EARLY = """
+from pathlib import Path
+from aiokafka import TopicPartition
+from faust.transport.drivers.aiokafka import Consumer
+from streakline.cli.main import main
+
+verify = Consumer.verify_event_path
+
+def look_early(self, now, tp):
+    assignment = self._thread._consumer._subscription.subscription.assignment
+    state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
+    kept, state._position = state._position, None
+    try:
+        verify(self, now, tp)
+    finally:
+        state._position = kept
+    Path({looked!r}).touch()
+
+Consumer.verify_event_path = look_early
+main()
+"""
+
+
+def test_a_look_for_a_livelock_ends_nobody(kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path) -> None:
+    looked = tmp_path / "looked"
+    program = ("-c", _LOOKS_EARLY.format(looked=str(looked)), "stream")
+    with running_worker(kafka, topics, tmp_path / "data", program=program) as worker:
+        wait_until(looked.exists, worker)
+        worker.wait_for_events(publish(kafka, topics, fleet(runs=7, steps=10, layers=4)))
 
 
 def test_two_workers_share_the_load_and_one_takes_over(
@@ -187,6 +221,18 @@ def test_what_a_hostile_producer_sends_ends_in_the_dead_letters(
         assert worker.process.poll() is None
     letters = list(read_topic(kafka, topic_names(topics).dead_letters))
     assert Counter(letter.value() for letter in letters) == Counter(record.value for record in hostile)
+    assert [signal.run_id for signal in signals_on(kafka, topics)] == ["healthy"]
+
+
+def test_records_that_are_larger_than_a_letter_are_cut_and_the_others_judged(
+    kafka: KafkaSettings, topics: TopicSettings, tmp_path: Path
+) -> None:
+    publish_to(kafka, topic_names(topics).steps, LARGE, max_bytes=64 << 20)
+    healthy = as_records(steps(loss=[float("nan")], run_id="healthy"))
+    with running_worker(kafka, topics, tmp_path / "data") as worker:
+        worker.wait_for_events(len(LARGE) + publish(kafka, topics, healthy))
+    letters = read_topic(kafka, topic_names(topics).dead_letters)
+    assert sorted(map(sizes, letters)) == sorted(map(sizes_of_its_letter, LARGE))
     assert [signal.run_id for signal in signals_on(kafka, topics)] == ["healthy"]
 
 

@@ -5,10 +5,11 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from producers.kafka import KafkaSettings, client_config
 from producers.topics import TopicsError, TopicSettings, ensure_topics, partition_counts, topic_names, topic_specs
+from tests.clusters import topics_under
 
 
-def test_topics_are_made_once(kafka: KafkaSettings) -> None:
-    settings = TopicSettings(topic_prefix="made-once.", partitions=3)
+def test_topics_are_made_once(kafka: KafkaSettings, topic_prefix: str) -> None:
+    settings = topics_under(topic_prefix, partitions=3)
     names = [spec.topic for spec in topic_specs(settings)]
     assert ensure_topics(kafka, settings) == names
     assert ensure_topics(kafka, settings) == []
@@ -24,6 +25,7 @@ def test_a_topic_has_the_settings_it_was_made_with(kafka: KafkaSettings, topics:
     entries = {entry.name: entry.value for entry in future.result().values()}
     assert entries["cleanup.policy"] == "compact"
     assert entries["max.message.bytes"] == str(32 << 20)
+    assert entries["segment.bytes"] == str(32 << 20)
 
 
 def test_another_number_of_partitions_is_refused(kafka: KafkaSettings, topics: TopicSettings) -> None:

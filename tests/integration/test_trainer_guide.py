@@ -14,7 +14,7 @@ from producers.kafka import KafkaSettings
 from producers.reader import read_topic
 from producers.topics import TopicSettings, topic_names
 from tests.commands import settings_environ, streakline
-from tests.documents import ROOT, blocks, links
+from tests.documents import ROOT, blocks
 
 FOLDER = ROOT / "docs"
 GUIDE = (FOLDER / "trainers.md").read_text()
@@ -94,11 +94,6 @@ def test_a_command_does_what_it_says(line: str, kafka: KafkaSettings, topics: To
     assert program == "streakline"
     ended = streakline(*arguments, environ=settings_environ(kafka, topics))
     assert ended.code == 0, ended.err
-
-
-@pytest.mark.parametrize("path", links(GUIDE))
-def test_a_link_leads_somewhere(path: str) -> None:
-    assert (FOLDER / path).exists()
 
 
 def test_every_setting_that_is_named_is_one() -> None:

@@ -17,6 +17,7 @@ from producers.topics import TopicSettings, ensure_topics
 from streakline.broker import start_broker
 from streakline.processes import free_port, stop
 from stream_app.settings import StreamSettings
+from tests.clusters import topics_under
 from tests.publishing import publish
 from tests.worker import Worker, running_worker, wait_until
 from tests.workload import Published, fleet
@@ -89,7 +90,8 @@ def test_a_worker_is_ready_when_it_judges_and_says_why_not(tmp_path: Path) -> No
     kafka, topics = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}"), TopicSettings(partitions=2)
     try:
         ensure_topics(kafka, topics)
-        with running_worker(kafka, topics, tmp_path / "data") as worker:
+        # To be without the broker for longer than a stall is none.
+        with running_worker(kafka, topics, tmp_path / "data", StreamSettings(stall_seconds=5)) as worker:
             wait_until(lambda: ask(worker, "/readyz")[0] == 503, worker)
             assert ask(worker, "/healthz") == (200, {})
             assert not runs_shown(worker)
@@ -138,8 +140,10 @@ def test_a_worker_that_is_asked_before_its_loop_runs_works_all_the_same(
         assert ask(worker, "/readyz") == (200, {})
 
 
-def test_a_worker_without_a_partition_stands_by_and_shows_no_run(kafka: KafkaSettings, tmp_path: Path) -> None:
-    topics = TopicSettings(topic_prefix=f"standby-{time.time_ns()}.", partitions=1)
+def test_a_worker_without_a_partition_stands_by_and_shows_no_run(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    topics = topics_under(topic_prefix, partitions=1)
     ensure_topics(kafka, topics)
     publish(kafka, topics, records(StepEvent(run_id="only", step=1, ts=time.time(), loss=1.0)))
     with running_worker(kafka, topics, tmp_path / "one") as one, running_worker(kafka, topics, tmp_path / "two") as two:

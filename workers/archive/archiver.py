@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from producers.kafka import KafkaSettings, group_config
-from producers.topics import TopicsError, TopicSettings, archive_group, topic_names
+from producers.stalls import StallWatch
+from producers.topics import TopicsError, TopicSettings, archive_group, broker_away, topic_names
+from producers.unreadable import Unreadable, once
 from workers.archive.generations import Generations
 from workers.archive.held import Held
 from workers.archive.intake import Intake, markers
@@ -27,6 +29,8 @@ _POLL_SECONDS = 0.2
 _BATCH_RECORDS = 500
 _FETCH_AHEAD_KBYTES = 16_384
 _ANSWERS_WITHIN_SECONDS = 5.0
+_SILENT_SECONDS = 30.0
+"""without a record and without an end, before a broker is taken for being away"""
 _IDS_EVERY_SECONDS = 10.0
 """a topic that was made anew is noticed so soon, also where nothing of it is read"""
 _MAX_BACKOFF_SECONDS = 60.0
@@ -37,7 +41,7 @@ Key = tuple[str, int]
 
 
 class Archiver:
-    """One archiver; `run` returns when `stop` was called (from any thread, or a signal handler)."""
+    """One archiver; `run` and `run_once` return when `stop` was called (from any thread, or a signal handler)."""
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class Archiver:
         metrics: ArchiveMetrics,
     ) -> None:
         names = topic_names(topics)
+        self._kafka = kafka
+        self._partition_count = topics.partitions
         self._settings = settings
         self._lake = lake
         self._metrics = metrics
@@ -62,15 +68,14 @@ class Archiver:
         self._told: type[Exception] | None = None
         self._not_before = 0.0
         self._stopping = threading.Event()
-        self._polled_at = time.monotonic()
+        self.stalls = StallWatch("the archiver's loop", settings.stall_seconds)
         self._is_assigned = False
         config = group_config(kafka, archive_group(topics), session_timeout_seconds=settings.session_timeout_seconds)
-        self._consumer = Consumer(config | {"queued.max.messages.kbytes": _FETCH_AHEAD_KBYTES})
-
-    @property
-    def silent_seconds(self) -> float:
-        """Since the broker's records were last asked for. Long: the loop is stuck, or `run` not called yet."""
-        return time.monotonic() - self._polled_at
+        ahead = {"queued.max.messages.kbytes": _FETCH_AHEAD_KBYTES, "enable.partition.eof": True}
+        self._consumer = Consumer(config | ahead)
+        self._unreadable = Unreadable(self._consumer)
+        self._unended: set[Key] = set()
+        """partitions whose present end has not been seen yet"""
 
     @property
     def is_assigned(self) -> bool:
@@ -91,23 +96,74 @@ class Archiver:
         self._consumer.subscribe(
             list(self._markers), on_assign=self._on_assigned, on_revoke=self._on_gone, on_lost=self._on_gone
         )
-        while not self._stopping.is_set():
-            # Also while the lake is away, so as to keep the place in the group.
-            self._polled_at = time.monotonic()
-            for message in self._consumer.consume(_BATCH_RECORDS, _POLL_SECONDS):
-                self._take(message)
-            self._work(time.monotonic())
-            self._metrics.held_bytes.set(sum(held.size_bytes for held in self._held.values()))
-        try:
-            self._write(self._held.values())
-        except Exception as error:
-            logger.warning("what is held is read again by the next archiver: %s", _sentence(error))
+        with self.stalls:
+            while not self._stopping.is_set():
+                self.stalls.beat()
+                # Also while the lake is away, so as to keep the place in the group.
+                for message in once(self._consumer.consume(_BATCH_RECORDS, _POLL_SECONDS)):
+                    self._take(message)
+                self._work(time.monotonic())
+                self._tell()
+            try:
+                self._write(self._held.values())
+            except Exception as error:
+                logger.warning("what is held is read again by the next archiver: %s", _sentence(error))
         self._consumer.close()
+
+    def run_once(self) -> None:
+        """Archive all that the topics hold now, and return. It joins no group, and may run beside other archivers.
+
+        Raises `TopicsError` where the broker fails, `TransientDiffError` where the lake does.
+        """
+        keys = [(topic, partition) for topic in self._markers for partition in range(self._partition_count)]
+        self._unended = set(keys)
+        self._on_assigned(self._consumer, _partitions(keys))
+        try:
+            with self.stalls:
+                self._to_the_end()
+                self._write(self._held.values())
+        except KafkaException as error:
+            raise broker_away(self._kafka, error) from None
+        finally:
+            self._consumer.close()
+
+    def _to_the_end(self) -> None:
+        heard_at = time.monotonic()
+        while self._unended and not self._stopping.is_set():
+            self._place()
+            messages = self._consumer.consume(_BATCH_RECORDS, _POLL_SECONDS)
+            self.stalls.beat()
+            now = time.monotonic()
+            heard_at = now if messages else heard_at
+            if now - heard_at > _SILENT_SECONDS:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # it has no other name
+            for message in once(messages):
+                self._take(message)
+            self._write(self._due(now))
+            self._tell()
+
+    def _tell(self) -> None:
+        self._metrics.held_bytes.set(sum(held.size_bytes for held in self._held.values()))
+        for topic in self._markers:
+            lag = 0
+            for held in self._held.values():
+                if held.series.topic == topic:
+                    # What the last fetch said: to be asked for it, some brokers do not know it.
+                    ends = self._consumer.get_watermark_offsets(
+                        TopicPartition(topic, held.series.partition), cached=True
+                    )
+                    lag += max(0, (-1 if ends is None else ends[1]) - held.first)
+            self._metrics.lag.labels(topic).set(lag)
 
     def _take(self, message: Message) -> None:
         topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
         if (error := message.error()) is not None:
-            logger.warning("cannot read %s: %s", topic, error.str())
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                self._unended.discard((topic, partition))
+            elif (passed := self._unreadable.pass_over(message)) is not None:
+                self._skip(topic, partition, passed)
+            else:
+                logger.warning("cannot read %s: %s", topic, error.str())
             return
         held = self._held.get((topic, partition))
         if held is None:
@@ -118,6 +174,12 @@ class Archiver:
             return
         record = self._intake.record_in(topic, message)
         held.add(offset, record, size_bytes=len(message.value() or b""), now=time.monotonic())
+
+    def _skip(self, topic: str, partition: int, offset: int) -> None:
+        self._metrics.skipped.labels(topic).inc()
+        held = self._held.get((topic, partition))
+        if held is not None and offset >= held.next:
+            held.add(offset, None, size_bytes=0, now=time.monotonic())
 
     def _work(self, now: float) -> None:
         """Place, check and write what is to be; where that fails, say so once, read no further and try it later."""
@@ -166,6 +228,7 @@ class Archiver:
         for topic, generation in ids.items():
             stored = ranges_of(self._lake.files(topic_folder(self._markers[topic], topic)), topic)
             for partition in sorted(partition for name, partition in self._unplaced if name == topic):
+                self.stalls.beat()
                 series = Series(topic, partition, generation)
                 where = TopicPartition(topic, partition)
                 watermarks = self._consumer.get_watermark_offsets(where, timeout=_ANSWERS_WITHIN_SECONDS)
@@ -202,6 +265,7 @@ class Archiver:
             if self._held.get(key) is not held or held.range is None:
                 continue
             for path, data in held.files():
+                self.stalls.beat()
                 self._lake.write_bytes(path, data)
                 self._metrics.bytes.inc(len(data))
             self._metrics.records.labels(held.series.topic).inc(held.records)

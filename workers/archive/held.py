@@ -19,7 +19,8 @@ class Held:
         self.series = series
         self.next = first
         """offset of the record to come"""
-        self._first = first
+        self.first = first
+        """offset from which on nothing is in the lake"""
         self._marker = marker
         self.size_bytes = 0
         """of what is held, as it came"""
@@ -32,7 +33,7 @@ class Held:
     @property
     def range(self) -> Range | None:
         """What is held; None where nothing is."""
-        return Range(self._first, self.next - 1) if self.next > self._first else None
+        return Range(self.first, self.next - 1) if self.next > self.first else None
 
     def age_seconds(self, now: float) -> float:
         """Since the first of what is held came; 0 where nothing is."""
@@ -64,7 +65,7 @@ class Held:
 
     def clear(self) -> None:
         """It is in the lake; begin anew behind it."""
-        self._first = self.next
+        self.first = self.next
         self.size_bytes = 0
         self.records = 0
         self._began = None

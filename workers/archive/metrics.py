@@ -14,7 +14,9 @@ class ArchiveMetrics:
         self.bytes = _counter(metrics.ARCHIVED_BYTES, registry)
         self.held_bytes = _gauge(metrics.ARCHIVE_HELD_BYTES, registry)
         self.waiting = _gauge(metrics.ARCHIVE_WAITING, registry)
+        self.lag = _gauge(metrics.ARCHIVE_LAG, registry)
         for topic in topics:
+            self.lag.labels(topic)
             self.records.labels(topic)
             self.skipped.labels(topic)
         ProcessCollector(registry=registry)

@@ -14,7 +14,7 @@ from producers.events import TrainerEvent
 from workers.archive.rows import ArchivedEvent, to_events
 from workers.lake.paths import Location, locate
 from workers.lake.ranges import Range, Series, cuts, parse_path, topic_folder
-from workers.lake.schemas import PUBLISHED_AT
+from workers.lake.schemas import ARCHIVE_SCHEMAS, PUBLISHED_AT
 
 TABLES = ("run_events", "steps")
 """between them what was on the topic"""
@@ -48,7 +48,7 @@ class ArchivedSteps:
         """The events of each partition, in order: all of a run are on one. With `runs` only those of them.
 
         One file of each table is held at a time. `on_read` is told the bytes of each once it has been taken. Raises
-        OSError, and `pyarrow.ArrowInvalid` for what is no Parquet file.
+        OSError, `pyarrow.ArrowInvalid` for what is no Parquet file, and ValueError for one that is none of ours.
         """
         by_partition = sorted(self._files, key=lambda file: file.series.partition)
         for _, files in groupby(by_partition, key=lambda file: file.series.partition):
@@ -81,15 +81,31 @@ class ArchivedSteps:
             if file.range.last > after:
                 wanted = pc.field("offset") > after
                 rows = self._read(file.path, None, wanted & pc.field("run_id").isin(runs) if runs else wanted)
+                _check(rows, file)
                 rows = rows.take(pc.sort_indices(rows, [("offset", "ascending")]))
                 for batch in rows.to_batches(max_chunksize=_BATCH_ROWS):
                     yield from to_events(file.table, batch)
             on_read(file.size_bytes)
 
     def _read(self, path: str, columns: list[str] | None, filters: pc.Expression | None = None) -> pa.Table:
-        return pq.read_table(
-            path, filesystem=self._location.filesystem, columns=columns, filters=filters, partitioning=None
-        )
+        try:
+            return pq.read_table(
+                path, filesystem=self._location.filesystem, columns=columns, filters=filters, partitioning=None
+            )
+        except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise ValueError(f"{path} has columns that none should have: take it out of the lake") from error
+
+
+def _check(rows: pa.Table, file: _File) -> None:
+    """Raise ValueError where `rows` are none that an archiver wrote; an older one may not have known every column."""
+    for field in ARCHIVE_SCHEMAS[file.table]:
+        if field.name not in rows.schema.names:
+            if not field.nullable:
+                raise ValueError(f"{file.path} has no column {field.name}: take it out of the lake")
+            continue
+        column = rows[field.name]
+        if column.type != field.type or (column.null_count and not field.nullable):
+            raise ValueError(f"the column {field.name} of {file.path} holds what none should: take it out of the lake")
 
 
 def _files(location: Location, table: str, topic: str) -> Iterator[_File]:

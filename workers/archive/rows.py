@@ -10,8 +10,9 @@ import pyarrow as pa
 from msgspec import Struct
 
 from producers.events import CategoryRegression, Lifecycle, RunCompleted, RunFailed, RunStarted, Signal, StepEvent
-from workers.lake.archive_tables import ARCHIVE_TABLES, ARCHIVE_VERSION
+from workers.lake.archive_tables import ARCHIVE_TABLES
 from workers.lake.schemas import ARCHIVE_SCHEMAS, PUBLISHED_AT, row_schema
+from workers.lake.tables import SCHEMA_VERSION
 
 DAY_SECONDS = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -49,7 +50,7 @@ def to_table(table: str, topic: str, partition: int, records: Sequence[Record]) 
     """`records` of one partition, whose events all go into `table`, as its columns."""
     events = [record.event for record in records]
     shared: dict[str, list[object]] = {
-        "schema_version": [ARCHIVE_VERSION] * len(records),
+        "schema_version": [SCHEMA_VERSION] * len(records),
         "dt": [day_of(record) for record in records],
         "topic": [topic] * len(records),
         "partition": [partition] * len(records),

@@ -17,6 +17,7 @@ from workers.ending import ended_by_signals
 from workers.lake.writer import Lake
 from workers.settings import ArchiveSettings
 from workers.status import WorkerStatus
+from workers.uris import shown
 
 logger = logging.getLogger("streakline.archive")
 
@@ -44,16 +45,23 @@ class ArchiveService:
                 settings.metrics_host, settings.metrics_port, registry, healthy=status.health, ready=status.readiness
             )
 
-    def run(self) -> None:
-        """Work until a signal ends it. What this raises is a defect."""
+    def run(self, *, once: bool = False) -> None:
+        """Work until a signal ends it, or with `once` until all that the topics hold now is in the lake.
+
+        What this raises is a defect, but for the `TopicsError` and `TransientDiffError` of `once`, where the broker or
+        the lake fails.
+        """
         log_to_stderr(logging.getLevelNamesMapping()[self._settings.log_level.upper()])
         with contextlib.ExitStack() as stack:
             if self._status_server is not None:
                 stack.enter_context(contextlib.closing(self._status_server))
                 self._status_server.start()
             stack.enter_context(ended_by_signals(self._archiver.stop))
-            logger.info("archiving to %s", self._settings.lake)
-            self._archiver.run()
+            logger.info("archiving to %s", shown(self._settings.lake))
+            if once:
+                self._archiver.run_once()
+            else:
+                self._archiver.run()
 
 
 class _ArchiverStatus(WorkerStatus):

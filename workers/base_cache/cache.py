@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from producers.redis.client import RedisAway
 from workers.base_cache.index import BaseIndex, BaseUse
 from workers.base_cache.key import BaseKey
 from workers.base_cache.storage import DamagedEntry, Stored, read, write
-from workers.coordination.client import RedisAway
 from workers.coordination.leases import Leases
 from workers.errors import TransientDiffError
 from workers.lake.writer import Lake

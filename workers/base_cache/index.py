@@ -7,8 +7,8 @@ import redis
 from msgspec import Struct
 from redis.client import NEVER_DECODE
 
+from producers.redis.client import away
 from workers.base_cache.storage import DIGEST
-from workers.coordination.client import away
 
 
 class BaseUse(Struct, frozen=True, kw_only=True):

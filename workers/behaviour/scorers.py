@@ -8,8 +8,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import entry_points
+from typing import cast
 
+from producers.extensions import BrokenExtension, load, offered
 from workers.behaviour.hedges import refused
 from workers.errors import DiffError
 from workers.probes.probe import Probe
@@ -88,22 +89,18 @@ def require(probes: Sequence[Probe]) -> None:
 
 @cache
 def _installed(name: str) -> Scorer:
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in found:
-        known = ", ".join(sorted((*BUILT_IN, *found)))
-        raise DiffError(
-            "probes_invalid",
-            f"A probe names the scorer {name!r}, which is not installed on this worker; it knows {known}. "
-            f"Install the package that has it under the entry point group {GROUP!r}, or name another.",
-        )
     try:
-        scorer: Scorer = found[name].load()
-    except Exception as error:
-        raise DiffError(
-            "probes_invalid",
-            f"The scorer {name!r} cannot be loaded from {found[name].value!r}: {error!r}. Repair its package.",
-        ) from error
-    return scorer
+        found = offered(GROUP)
+        if name in found:
+            return cast("Scorer", load(found[name]))
+    except BrokenExtension as broken:
+        raise DiffError("probes_invalid", str(broken)) from broken
+    known = ", ".join(sorted((*BUILT_IN, *found)))
+    raise DiffError(
+        "probes_invalid",
+        f"A probe names the scorer {name!r}, which is not installed on this worker; it knows {known}. "
+        f"Install the package that has it under the entry point group {GROUP!r}, or name another.",
+    )
 
 
 def score(probe: Probe, reply: str) -> float:

@@ -1,7 +1,8 @@
 """A lease on a job: one worker at a time has it, and a worker that was away for too long knows that it lost it.
 
 Each lease has a fencing token, a number that grows with every worker that is given the job: whatever compares it
-before it writes keeps a late writer out (M. Kleppmann, "How to do distributed locking", 2016).
+before it writes keeps a late writer out (M. Kleppmann, "How to do distributed locking", 2016). It grows also where the
+server forgets everything: a token of before then must not be anybody's once more.
 """
 
 import contextlib
@@ -12,13 +13,14 @@ from types import TracebackType
 
 import redis
 
-from workers.coordination.client import away
+from producers.redis.client import away
 
 # Keys: the holder's name under the lease, the latest token beside it.
 _ACQUIRE = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
-local token = redis.call('INCR', KEYS[2])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
+local now = redis.call('TIME')
+local token = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) + 1, now[1] * 1000000 + now[2])
+redis.call('SET', KEYS[2], string.format('%.0f', token), 'EX', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return token
 """

@@ -1,4 +1,5 @@
-CREATE OR REPLACE VIEW "$table" AS
+CREATE OR REPLACE $kind "$table" AS
+SELECT * FROM (
 SELECT row.* EXCLUDE (filename)
 -- DuckDB lists the files of what comes first first: a file that cuts others off is always among those that are read.
 FROM (
@@ -19,4 +20,5 @@ FROM (
 ) AS chosen
 JOIN read_parquet($files, union_by_name = true, hive_partitioning = false, filename = true) AS row
 ON row.filename = chosen.filename AND row."offset" > chosen.after
-$once;
+$once
+) $wanted;

@@ -10,8 +10,6 @@ from msgspec import Struct
 
 from producers.events import CategoryRegression, LayerKind, Severity, SignalType
 
-ARCHIVE_VERSION = 1
-
 
 class Archived(Struct, frozen=True, kw_only=True):
     """What every row begins with: which record it was, and whose."""

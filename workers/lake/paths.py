@@ -7,14 +7,17 @@ is cut and told apart by a digest.
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pyarrow as pa
 from msgspec import Struct
 from pyarrow import fs
 
-from workers.lake.tables import SCHEMA_VERSION
+from workers.lake.archive_tables import ARCHIVE_TABLES
+from workers.lake.tables import SCHEMA_VERSION, TABLES
+from workers.uris import said, shown
 
 VERSION = f"v={SCHEMA_VERSION}"
 COMPACT_PREFIX = "compact-"
@@ -47,8 +50,32 @@ class Location(Struct, frozen=True, kw_only=True):
 def locate(root: str) -> Location:
     """The lake at `root`, a folder or a URI that pyarrow knows; nothing need be there yet.
 
-    Raises ValueError where `root` is neither, OSError where its server does not answer.
+    Raises ValueError where `root` is neither, and where a later release has written there: its files would be missing
+    from every answer, and what they say be said again beside them. Raises OSError where its server does not answer.
     """
+    location = _located(root)
+    # Storage that does not answer now is told of, or tried again, by whoever uses it.
+    with suppress(OSError):
+        if (later := later_files(location)) is not None:
+            raise ValueError(
+                f"the lake {shown(root)} holds files of a later release ({later}), this one knows {VERSION} at most: "
+                f"use the release that wrote them, or move {later} elsewhere"
+            )
+    return location
+
+
+def later_files(location: Location) -> str | None:
+    """The first folder of a table, relative to the root, whose version is later than ours. Raises OSError."""
+    for table in sorted({*TABLES, *ARCHIVE_TABLES}):
+        selector = fs.FileSelector(location.path(table), allow_not_found=True)
+        for info in location.filesystem.get_file_info(selector):
+            found = re.fullmatch(r"v=([0-9]{1,9})", info.base_name)
+            if found and int(found[1]) > SCHEMA_VERSION:
+                return f"{table}/{info.base_name}"
+    return None
+
+
+def _located(root: str) -> Location:
     if "://" not in root:
         base = str(Path(root).absolute())
         return Location(filesystem=fs.LocalFileSystem(), base=base, url=base)
@@ -56,13 +83,12 @@ def locate(root: str) -> Location:
         filesystem, base = fs.FileSystem.from_uri(root)
     except pa.ArrowInvalid as error:
         raise ValueError(
-            f"The lake {root!r} is neither a folder nor a URI that pyarrow knows, such as s3://bucket/folder: {error}"
-        ) from error
+            f"The lake {shown(root)!r} is neither a folder nor a URI that pyarrow knows, such as s3://bucket/folder: "
+            f"{said(error, root)}"
+        ) from None
     if filesystem.type_name == "local":
         return Location(filesystem=filesystem, base=base, url=base)
-    parts = urlsplit(root)
-    bucket = parts.netloc.rpartition("@")[2]
-    return Location(filesystem=filesystem, base=base, url=f"{parts.scheme}://{bucket}{parts.path.rstrip('/')}")
+    return Location(filesystem=filesystem, base=base, url=shown(root).rstrip("/"))
 
 
 def encoded(name: str) -> str:

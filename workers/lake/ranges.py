@@ -53,16 +53,29 @@ def range_path(table: str, series: Series, held: Range) -> str:
     'steps/v=1/topic=t/t-3-0a-00000000000000000007-00000000000000000012.parquet'
     """
     name = f"{encoded(series.topic)}-{series.partition}-{series.generation}"
-    return f"{topic_folder(table, series.topic)}/{name}-{held.first:0{_DIGITS}}-{held.last:0{_DIGITS}}.parquet"
+    return f"{topic_folder(table, series.topic)}/{range_name(name, held)}"
+
+
+def range_name(series: str, held: Range) -> str:
+    """Name of the file of that range, where those of its series begin with `series`."""
+    return f"{series}-{held.first:0{_DIGITS}}-{held.last:0{_DIGITS}}.parquet"
+
+
+def split_name(name: str) -> tuple[str, Range] | None:
+    """What `range_name` made `name` of; None for any other file.
+
+    >>> split_name(range_name("t-3-0a", Range(7, 12)))
+    ('t-3-0a', Range(first=7, last=12))
+    """
+    match = re.match(SERIES_AND_RANGE, name)
+    return (match[1], Range(int(match[2]), int(match[3]))) if match else None
 
 
 def parse_path(path: str, topic: str) -> tuple[Series, Range] | None:
     """What `range_path` made `path` of; None for any other file."""
-    match = re.match(SERIES_AND_RANGE, path.rpartition("/")[2])
-    own = re.match(rf"^{re.escape(encoded(topic))}-(\d+)-([0-9a-f]+)$", match[1]) if match else None
-    if match is None or own is None:
-        return None
-    return Series(topic, int(own[1]), own[2]), Range(int(match[2]), int(match[3]))
+    found = split_name(path.rpartition("/")[2])
+    own = re.match(rf"^{re.escape(encoded(topic))}-(\d+)-([0-9a-f]+)$", found[0]) if found else None
+    return None if found is None or own is None else (Series(topic, int(own[1]), own[2]), found[1])
 
 
 def ranges_of(paths: Iterable[str], topic: str) -> list[tuple[Series, Range]]:
@@ -81,6 +94,22 @@ def first_missing(ranges: Iterable[Range], start: int) -> int:
             break
         start = max(start, held.last + 1)
     return start
+
+
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """The same offsets in as few ranges as can be, in order.
+
+    >>> joined([Range(5, 14), Range(20, 29), Range(0, 9), Range(15, 15)])
+    [Range(first=0, last=15), Range(first=20, last=29)]
+    """
+    found: list[Range] = []
+    for held in sorted(ranges):
+        if found and held.first <= found[-1].last + 1:
+            before = found.pop()
+            found.append(Range(before.first, max(before.last, held.last)))
+        else:
+            found.append(held)
+    return found
 
 
 def cuts(ranges: Iterable[tuple[Range, Key]]) -> Iterator[tuple[Key, int]]:

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 SCHEMA_VERSION = 1
+"""of every file of the lake, those of the archive too"""
 
 Model = Literal["base", "fine_tuned"]
 Verdict = Literal["improved", "regressed", "unchanged"]

@@ -1,11 +1,10 @@
 """Writes the lake: whole files or none, and the same bytes for the same rows."""
 
+import contextlib
 import io
-import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -15,14 +14,19 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 from pyarrow import fs
 
-from workers.errors import TransientDiffError
-from workers.lake.paths import COMPACT_PREFIX, TEMPORARY_SUFFIX, file_path, folder, is_visible, locate
+from workers.errors import LakeAway, TransientDiffError
+from workers.lake.durable import replace, unconfirmed
+from workers.lake.paths import VERSION, file_path, folder, generation_of, is_visible, locate
 from workers.lake.schemas import rows_to_table, with_common
 from workers.lake.tables import TABLES, Common, LowConfidenceRow
+from workers.lake.turns import turn
+from workers.uris import shown
 
 FEATURES = "sae_feature_diff"
 LAYER_OF_A_DIFF = ("run_id", "diff_id", "layer")
 """a row group of `sae_feature_diff`"""
+ROW_GROUP_ROWS = 65_536
+"""of the other tables: what threads share, and what a question about one run need not read"""
 _LISTINGS = 10
 """of one folder, before what it lists is taken for unreadable"""
 WITHOUT_FOLDERS = frozenset({"s3", "gcs", "abfs"})
@@ -32,37 +36,58 @@ WITHOUT_FOLDERS = frozenset({"s3", "gcs", "abfs"})
 class Lake:
     """The tables under `root`, a folder or a URI that pyarrow knows. Holds nothing open; any process may have its own.
 
-    Every method raises `TransientDiffError` where the storage fails.
+    Every method raises `LakeAway` where the storage fails.
     """
 
     def __init__(self, root: str) -> None:
         """Raises ValueError where `root` is neither."""
-        with _unavailable(root):
+        with _unavailable(shown(root)):
             self._location = locate(root)
 
-    def write(self, table: str, data: pa.Table | Sequence[Struct], common: Common) -> str:
+    def write(
+        self,
+        table: str,
+        data: pa.Table | Sequence[Struct],
+        common: Common,
+        confirm: Callable[[], None] = unconfirmed,
+    ) -> str:
         """Store all that a diff says in `table`, in place of what it said before; gives the file's path.
 
         `data` has the columns of the table's row struct, or is rows of it; it may be empty. Write `runs` last: until
-        then no view shows the diff. Raises ValueError for rows that are not the table's.
+        then no view shows the diff. `confirm` is called before it is to be seen, and keeps it from being so by raising.
+        Raises ValueError for rows that are not the table's.
         """
         rows = data if isinstance(data, pa.Table) else rows_to_table(data, TABLES[table])
         whole = with_common(rows, table, common)
         if table == FEATURES:
             whole = whole.take(pc.sort_indices(whole, [("layer", "ascending"), ("feature", "ascending")]))
         path = file_path(table, project=common.project, dt=common.dt, run_id=common.run_id, diff_id=common.diff_id)
-        return self.write_bytes(path, serialise(table, whole))
+        return self.write_bytes(path, serialise(table, whole), confirm)
 
-    def write_bytes(self, relative_path: str, data: bytes) -> str:
+    @contextmanager
+    def turn(self, table: str, common: Common) -> Iterator[None]:
+        """For who reads what a diff says in `table`, changes it and writes it: nobody else does so meanwhile.
+
+        Nobody is kept out where the lake is not local: no other storage has locks. Raises what the block does as well.
+        """
+        path = file_path(table, project=common.project, dt=common.dt, run_id=common.run_id, diff_id=common.diff_id)
+        with contextlib.ExitStack() as stack:
+            if self._location.is_local:
+                with _unavailable(path):
+                    stack.enter_context(turn(Path(self._location.path(f"{table}/{VERSION}")), path))
+            yield
+
+    def write_bytes(self, relative_path: str, data: bytes, confirm: Callable[[], None] = unconfirmed) -> str:
         """Store `data` at `relative_path` below the root, whole or not at all; gives the full path.
 
-        Raises ValueError for a path that leads out of the root.
+        `confirm` is called as by `write`. Raises ValueError for a path that leads out of the root.
         """
         path = self._below_root(relative_path)
         with _unavailable(path):
             if self._location.is_local:
-                replace(Path(path), data)
+                replace(Path(path), data, confirm)
             else:
+                confirm()
                 _put(self._location.filesystem, path, data)
         return path
 
@@ -107,11 +132,12 @@ class Lake:
         A diff with a row in `runs` is whole.
         """
         own = self._location.path(file_path(table, project=project, dt=day, run_id=run_id, diff_id=diff_id))
+        known = {"project": project, "dt": day, "run_id": run_id, "diff_id": diff_id}
         for _ in range(_LISTINGS):
             try:
                 # The diff's own first: compaction clears it away only once its rows are elsewhere.
-                for path in (own, *self._compacted(folder(table, project=project, dt=day))):
-                    rows = self._rows_of(path, run_id, diff_id, may_be_missing=path == own)
+                for path in chain((own,), self._compacted(table, project, day)):
+                    rows = self._rows_of(path, known, may_be_missing=path == own)
                     if rows is not None:
                         return rows
                 return None
@@ -119,13 +145,15 @@ class Lake:
                 continue  # compacted further since it was listed
         raise _unusable(own, FileNotFoundError("files that are listed cannot be opened"))
 
-    def _compacted(self, relative_folder: str) -> Iterator[str]:
-        """The compact files in a folder, listed once the first is asked for."""
-        path = self._location.path(relative_folder)
-        with _unavailable(path):
-            infos = self._location.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        names = sorted(info.path for info in infos if is_visible(info.base_name))
-        yield from (name for name in names if name.rpartition("/")[2].startswith(COMPACT_PREFIX))
+    def _compacted(self, table: str, project: str, day: str) -> Iterator[str]:
+        """The compact files that may have it, the least compacted first, listed once the first is asked for."""
+        found = []
+        for place in (folder(table, project=project, dt=day), f"{table}/{VERSION}"):
+            path = self._location.path(place)
+            with _unavailable(path):
+                infos = self._location.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+            found += [info for info in infos if is_visible(info.base_name) and generation_of(info.base_name)]
+        yield from (info.path for info in sorted(found, key=lambda info: generation_of(info.base_name)))
 
     def _below_root(self, relative_path: str) -> str:
         """The full path; raises ValueError for one that leads out of the root."""
@@ -134,11 +162,11 @@ class Lake:
             raise ValueError(f"{relative_path!r} is not a path below the lake's root; name a file inside it.")
         return self._location.path(str(relative))
 
-    def _rows_of(self, path: str, run_id: str, diff_id: str, *, may_be_missing: bool) -> pa.Table | None:
+    def _rows_of(self, path: str, known: Mapping[str, str], *, may_be_missing: bool) -> pa.Table | None:
         """Raises FileNotFoundError for a compact file that is gone."""
         try:
             with self._location.filesystem.open_input_file(path) as file:
-                stored = pq.ParquetFile(file).read()
+                rows = pq.read_table(file, filters=[(name, "=", value) for name, value in known.items()])
         except FileNotFoundError:
             if may_be_missing:
                 return None
@@ -150,7 +178,6 @@ class Lake:
             ) from error
         except OSError as error:
             raise _unusable(path, error) from error
-        rows = stored.filter(pc.and_(pc.equal(stored["run_id"], run_id), pc.equal(stored["diff_id"], diff_id)))
         return rows if rows.num_rows else None
 
 
@@ -164,11 +191,12 @@ def low_confidence_jsonl(rows: Sequence[LowConfidenceRow]) -> bytes:
     return b"".join(lines)
 
 
-def serialise(table: str, data: pa.Table, metadata: Mapping[str, str] | None = None) -> bytes:
+def serialise(table: str, data: pa.Table, metadata: Mapping[str, str] | None = None, *, group_rows: int = 1) -> bytes:
     """`data` as the bytes of a Parquet file of `table`, with `metadata` beside it; equal for equal rows.
 
-    `sae_feature_diff` gets a row group for each stretch of rows of one layer, and its floats byte-stream split, which
-    takes half the room of a dictionary of values that hardly repeat. Raises ValueError for a null where none may be.
+    `sae_feature_diff` gets a row group for each stretch of rows of one layer, or for as many of them as have
+    `group_rows` together, and its floats byte-stream split, which takes half the room of a dictionary of values that
+    hardly repeat. Raises ValueError for a null where none may be.
     """
     # Chunks and metadata that came along would show in the bytes.
     data = data.combine_chunks().replace_schema_metadata(dict(metadata) if metadata else None)
@@ -179,59 +207,25 @@ def serialise(table: str, data: pa.Table, metadata: Mapping[str, str] | None = N
         buffer, data.schema, compression="zstd", use_dictionary=others, use_byte_stream_split=floats or False
     ) as writer:
         if table == FEATURES:
-            for start, stop in _stretches(data):
+            for start, stop in _stretches(data, group_rows):
                 writer.write_table(data.slice(start, stop - start), row_group_size=stop - start)
         else:
-            writer.write_table(data)
+            writer.write_table(data, row_group_size=ROW_GROUP_ROWS)
     return buffer.getvalue()
 
 
-def _stretches(data: pa.Table) -> Iterator[tuple[int, int]]:
-    """[start, stop) of each run of rows of the same layer of the same diff."""
+def _stretches(data: pa.Table, least: int) -> Iterator[tuple[int, int]]:
+    """[start, stop) of the rows of each layer of each diff, those that follow each other together up to `least`."""
     if data.num_rows == 0:
         return
     keys = [data[name].combine_chunks() for name in LAYER_OF_A_DIFF]
     differs = [pc.not_equal(key.slice(1), key.slice(0, data.num_rows - 1)) for key in keys]
     starts = pc.indices_nonzero(pc.or_(pc.or_(differs[0], differs[1]), differs[2])).to_pylist()
-    bounds = [0, *(start + 1 for start in starts), data.num_rows]
-    yield from pairwise(bounds)
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Make the local file `path` hold `data`, durably; whoever opens it meanwhile sees the old one, or none.
-
-    A crash leaves at most a hidden temporary file beside it, which `compact` clears away. Raises OSError.
-    """
-    _make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - named as in the contract, and by the tests that make it fail
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _make_folder(path: Path) -> None:
-    """Make `path` durably: after a power cut, a diff's `runs` must not be there without the folders of its tables."""
-    if path.is_dir():
-        return
-    _make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    begun = 0
+    for bound in (*(start + 1 for start in starts), data.num_rows):
+        if bound - begun >= least or bound == data.num_rows:
+            yield begun, bound
+            begun = bound
 
 
 def _put(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
@@ -250,9 +244,8 @@ def _unavailable(path: str) -> Iterator[None]:
         raise _unusable(path, error) from error
 
 
-def _unusable(path: str, error: OSError) -> TransientDiffError:
-    return TransientDiffError(
-        "unavailable",
+def _unusable(path: str, error: OSError) -> LakeAway:
+    return LakeAway(
         f"The lake cannot be used at {path}: {error}. Check that the disk has room, that this user may write "
         "there, and that the storage answers; it is then tried again.",
     )

@@ -11,6 +11,7 @@ from transformers import AutoConfig
 
 from workers.errors import DiffError
 from workers.models.language_model import Done
+from workers.models.patterns import endless
 from workers.models.weights import ADAPTER, count_parameters, invalid, model_weights, no_weights, read_bounded
 
 CONFIG = "config.json"
@@ -147,6 +148,12 @@ def _inspect_adapter(folder: Path, done: Done) -> Checkpoint:
             "unsafe_format",
             f"{folder / ADAPTER_CONFIG} has a megatron_config, which may run code. "
             "Merge the adapter and save the whole model.",
+        )
+    if (pattern := endless(fields)) is not None:
+        raise DiffError(
+            "unsafe_format",
+            f"{folder / ADAPTER_CONFIG} has the pattern {pattern[:100]!r}, which could take for ever to match. "
+            "Name the modules in a list, or merge the adapter and save the whole model.",
         )
     if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
         raise invalid(folder / ADAPTER_CONFIG, "lies beside a whole model: leave only one of the two in the folder")

@@ -15,10 +15,13 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from workers import panics
+from workers.errors import DiffError
 from workers.models.checkpoint import Checkpoint, check_pair, tokenizer_home
 from workers.models.memory import is_out_of_memory, transient_out_of_memory
 from workers.models.text_ids import TextIds
 from workers.models.transformers_model import TransformersModel
+from workers.models.vocabulary import check_vocabulary
 from workers.models.weights import ADAPTER, invalid
 from workers.settings import DType
 
@@ -69,10 +72,13 @@ def load(
 def _load_whole(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # A checkpoint's own wish, which is where these are kept, could be a kernel that is fetched and run.
+        config._attn_implementation = _attention(config)  # noqa: SLF001
+        config._experts_implementation = None  # noqa: SLF001
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
+            config=config,
             dtype=dtype,
-            attn_implementation=_attention(config),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -89,7 +95,6 @@ def _load_whole(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _attention(config: PreTrainedConfig) -> str:
-    """Named here, as a checkpoint's own wish could be a kernel that is fetched."""
     text = config.get_text_config()
     # Scaled dot-product attention leaves the soft-capping of Gemma 2 out.
     if getattr(text, "attn_logit_softcapping", None) is not None:
@@ -131,13 +136,17 @@ def _merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 
 def _text_ids(home: Path, config: PreTrainedConfig) -> TextIds:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # transformers raises whatever the files led it to
-        raise invalid(home, f"has a tokenizer that cannot be loaded ({_first_line(error)})") from error
     text = config.get_text_config()
     context = int(getattr(text, "max_position_embeddings", None) or DEFAULT_CONTEXT)
-    return TextIds(tokenizer, context, text.vocab_size)
+    check_vocabulary(home)
+    try:
+        with panics.as_errors():
+            tokenizer = AutoTokenizer.from_pretrained(home, local_files_only=True, trust_remote_code=False)
+            return TextIds(tokenizer, context, text.vocab_size)
+    except DiffError:
+        raise
+    except Exception as error:  # transformers raises whatever the files led it to
+        raise invalid(home, f"has a tokenizer that cannot be loaded ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

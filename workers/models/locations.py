@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from workers.errors import DiffError
 from workers.models import remote
+from workers.uris import said, shown
 
 REFUSED_SCHEMES = ("http", "https", "ftp")
 
@@ -20,7 +21,9 @@ def find(uri: str, roots: Sequence[str], kind: str, *, cache: Path | None = None
         return _find(uri, [root.strip() for root in roots if root.strip()], kind, cache)
     except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name too long, a loop of links, no permission
         raise DiffError(
-            "missing", f"The {kind} {uri!r} cannot be looked up ({error}). Correct the path, or who may read it."
+            "missing",
+            f"The {kind} {shown(uri)!r} cannot be looked up ({said(error, uri)}). "
+            "Correct the path, or who may read it.",
         ) from error
 
 
@@ -40,7 +43,9 @@ def _find_local(uri: str, roots: Sequence[Path], kind: str) -> Path:
     if not _is_under(path, roots):
         raise _outside(uri, kind)
     if not path.exists():
-        raise DiffError("missing", f"The {kind} {uri!r} is not there ({path}). Save it there, or correct the path.")
+        raise DiffError(
+            "missing", f"The {kind} {shown(uri)!r} is not there ({path}). Save it there, or correct the path."
+        )
     for parent, folders, files in os.walk(path):
         for child in (Path(parent, name) for name in [*folders, *files]):
             if child.is_symlink() and not _is_under(child.resolve(), roots):
@@ -88,6 +93,6 @@ def _absolute(path: str) -> PurePosixPath:
 def _outside(uri: str, kind: str) -> DiffError:
     return DiffError(
         "outside_roots",
-        f"The {kind} {uri!r} lies under none of the roots that this worker may read. "
+        f"The {kind} {shown(uri)!r} lies under none of the roots that this worker may read. "
         "Move it there, or add its folder or bucket to STREAKLINE_MODEL_ROOTS.",
     )

@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from workers.errors import DiffError, TransientDiffError
+from workers.uris import said, shown
 
 MAX_FILES = 4096
 MAX_BYTES = 512 * 2**30
@@ -31,27 +31,28 @@ def download(uri: str, kind: str, cache: Path) -> Path:
 
     Only what is ever read is brought: safetensors, JSON, tokenizers, ``ae.pt``. Raises DiffError.
     """
-    shown = _without_access(uri)
+    named = shown(uri)
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
         files = _listing(filesystem, path)
         if files is None:
-            raise DiffError("missing", f"The {kind} {shown!r} is not there. Save it there, or correct the address.")
-        _check_size(files, shown, kind, cache)
-        target = cache / _key(shown, files)
+            raise DiffError("missing", f"The {kind} {named!r} is not there. Save it there, or correct the address.")
+        _check_size(files, named, kind, cache)
+        target = cache / _key(named, files)
         if not target.exists():
             _copy(filesystem, path, files, target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DiffError(
             "outside_roots",
-            f"The {kind} {shown!r} has an address that cannot be read here ({error}). "
+            f"The {kind} {named!r} has an address that cannot be read here ({said(error, uri)}). "
             "Name a folder, s3://… or gs://… under STREAKLINE_MODEL_ROOTS.",
-        ) from error
+        ) from None
     except OSError as error:
         raise TransientDiffError(
             "unavailable",
-            f"The {kind} {shown!r} could not be brought here ({error}). Check the store and this worker's credentials.",
-        ) from error
+            f"The {kind} {named!r} could not be brought here ({said(error, uri)}). "
+            "Check the store and this worker's credentials.",
+        ) from None
     single = len(files) == 1 and files[0].path == path
     return target / PurePosixPath(path).name if single else target
 
@@ -74,26 +75,26 @@ def _is_wanted(name: str) -> bool:
     return name in NAMES or name.endswith(SUFFIXES)
 
 
-def _check_size(files: Sequence[fs.FileInfo], shown: str, kind: str, cache: Path) -> None:
+def _check_size(files: Sequence[fs.FileInfo], named: str, kind: str, cache: Path) -> None:
     if not files:
-        raise DiffError("missing", f"The {kind} {shown!r} has no safetensors or JSON files in it. Name its own folder.")
+        raise DiffError("missing", f"The {kind} {named!r} has no safetensors or JSON files in it. Name its own folder.")
     size = sum(found.size for found in files)
     if len(files) > MAX_FILES or size > MAX_BYTES:
         raise DiffError(
             "outside_roots",
-            f"The {kind} {shown!r} has {len(files)} files and {size} bytes, more than are brought here. "
+            f"The {kind} {named!r} has {len(files)} files and {size} bytes, more than are brought here. "
             "Name the folder of one model.",
         )
     cache.mkdir(parents=True, exist_ok=True)
     if size > (free := shutil.disk_usage(cache).free):
         raise TransientDiffError(
-            "unavailable", f"The {kind} {shown!r} takes {size} bytes and {cache} has {free} left. Clear that folder."
+            "unavailable", f"The {kind} {named!r} takes {size} bytes and {cache} has {free} left. Clear that folder."
         )
 
 
-def _key(shown: str, files: Sequence[fs.FileInfo]) -> str:
+def _key(named: str, files: Sequence[fs.FileInfo]) -> str:
     listing = [(str(found.path), found.size, found.mtime_ns) for found in files]
-    return hashlib.sha256(repr((shown, listing)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((named, listing)).encode()).hexdigest()[:32]
 
 
 def _copy(filesystem: fs.FileSystem, path: str, files: Sequence[fs.FileInfo], target: Path) -> None:
@@ -117,8 +118,3 @@ def _copy(filesystem: fs.FileSystem, path: str, files: Sequence[fs.FileInfo], ta
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _without_access(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

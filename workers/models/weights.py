@@ -31,7 +31,7 @@ def model_weights(folder: Path) -> dict[Path, frozenset[str]]:
         raise no_weights(folder, SINGLE)
     try:
         index = msgspec.json.decode(read_bounded(folder / INDEX, MAX_INDEX_BYTES), type=Index)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise invalid(folder / INDEX, f"is no table of shards ({error})") from error
     shards: dict[str, set[str]] = {}
     for tensor, shard in index.weight_map.items():
@@ -64,9 +64,9 @@ def no_weights(folder: Path, wanted: str) -> DiffError:
 
 def count_parameters(path: Path, expected: frozenset[str]) -> int:
     """How many numbers are in the file, whose header is checked: each tensor has all its bytes."""
-    if not path.is_file():
-        raise invalid(path, "is not there")
     try:
+        if not path.is_file():
+            raise invalid(path, "is not there")
         with safe_open(path, "pt") as file:
             names = set(file.keys())
             parameters = int(sum(math.prod(file.get_slice(name).get_shape()) for name in names))

@@ -21,13 +21,18 @@ from producers.events import RunCompleted, RunStarted, Signal, StepEvent, Traine
 from producers.kafka import KafkaSettings, client_config, group_config
 from producers.reader import read_topic
 from producers.settings import to_environ
-from producers.topics import TopicSettings, archive_group, ensure_topics, topic_names
+from producers.topics import TopicsError, TopicSettings, archive_group, ensure_topics, topic_names
 from streakline.processes import free_port, spawn, stop
 from tests.publishing import publish, publish_to
+from tests.record_batches import ZSTD, batch, bomb, produce
 from tests.regressed import diverging, regressed
 from tests.workload import Published, fleet
 from workers.archive.archiver import Archiver
+from workers.archive.compact import compact_archive
+from workers.archive.intake import markers
 from workers.archive.metrics import ArchiveMetrics
+from workers.archive.missing import records_missing
+from workers.errors import TransientDiffError
 from workers.lake.views import views
 from workers.lake.writer import Lake
 from workers.settings import ArchiveSettings
@@ -64,10 +69,13 @@ class Scene:
         self.processes.append(spawn(command, log=self.folder / f"archiver-{len(self.processes)}.log", environ=environ))
         return self.processes[-1]
 
+    def archiver(self, registry: CollectorRegistry | None = None) -> Archiver:
+        metrics = ArchiveMetrics(registry or CollectorRegistry(), ())
+        return Archiver(self.kafka, self.topics, self.settings, Lake(str(self.lake)), metrics)
+
     @contextmanager
-    def archiving(self) -> Iterator[Archiver]:
-        metrics = ArchiveMetrics(CollectorRegistry(), ())
-        archiver = Archiver(self.kafka, self.topics, self.settings, Lake(str(self.lake)), metrics)
+    def archiving(self, registry: CollectorRegistry | None = None) -> Iterator[Archiver]:
+        archiver = self.archiver(registry)
         thread = threading.Thread(target=archiver.run)
         thread.start()
         try:
@@ -207,7 +215,8 @@ def test_size_makes_files_as_well(scene: Scene) -> None:
     count = scene.send_fleet(8)
     with scene.archiving() as archiver:
         scene.wait_until(lambda: sum(held.next for held in archiver._held.values()) == count)
-        assert sum(held.size_bytes for held in archiver._held.values()) <= 30_000
+        # It looks after each batch of records, of which the last may just have come.
+        scene.wait_until(lambda: sum(held.size_bytes for held in archiver._held.values()) <= 30_000)
         assert len([name for name in scene.files() if name.startswith("steps/")]) > 2
     assert scene.rows() == scene.expected()
 
@@ -297,3 +306,89 @@ def test_it_ends_while_the_lake_or_the_broker_is_away(scene: Scene) -> None:
     scene.kafka = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{free_port()}")
     with scene.archiving():
         pass
+
+
+def test_once_takes_what_there_is_and_ends(scene: Scene) -> None:
+    count = scene.send_fleet(16)
+    scene.send(scene.names.signals, regressed("a", "math"))
+    scene.send(scene.names.runs, RunStarted(run_id="a", ts=1.0))
+    assert records_missing(scene.kafka, scene.topics, Lake(str(scene.lake))) == count + 2
+    for _ in range(2):
+        scene.archiver().run_once()
+        assert scene.rows() == scene.expected()
+        assert records_missing(scene.kafka, scene.topics, Lake(str(scene.lake))) == 0
+    assert scene.committed() == count
+    before = scene.files()
+    later = scene.send_fleet(17, steps=5)
+    assert records_missing(scene.kafka, scene.topics, Lake(str(scene.lake))) == later
+    # Beside one that holds the same and has not written it yet.
+    scene.settings = ArchiveSettings(session_timeout_seconds=2.0)
+    with scene.archiving() as other:
+        scene.wait_until(lambda: sum(held.records for held in other._held.values()) > 0)
+        scene.archiver().run_once()
+        assert before.items() < scene.files().items()
+        assert scene.rows() == scene.expected()
+    assert scene.rows() == scene.expected()
+
+
+def test_batches_that_cannot_be_decompressed_hold_no_partition_up(scene: Scene) -> None:
+    """Apache Kafka refuses those that are rubbish; one that becomes larger than the client takes it does not."""
+    for raw in (batch(b"rubbish", ZSTD, count=5), batch(bomb(ZSTD, 300), ZSTD)):
+        for partition in range(scene.topics.partitions):
+            produce(scene.kafka, scene.names.steps, partition, raw)
+        scene.send_fleet(40, steps=5)
+    # One is the last on its partition.
+    produce(scene.kafka, scene.names.steps, 0, batch(bomb(ZSTD, 300), ZSTD))
+    registry = CollectorRegistry()
+    with scene.archiving(registry):
+        scene.wait_until(lambda: scene.rows() == scene.expected() != [])
+        scene.wait_until(
+            lambda: registry.get_sample_value("streakline_archive_lag_records", {"topic": scene.names.steps}) == 0
+        )
+    scene.archiver().run_once()
+    assert scene.rows() == scene.expected()
+
+
+def test_once_fails_where_the_lake_or_the_broker_does(scene: Scene) -> None:
+    scene.send_fleet(18, steps=5)
+    scene.lake.write_text("no folder")
+    with pytest.raises(TransientDiffError, match="The lake cannot be used"):
+        scene.archiver().run_once()
+    scene.kafka = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{free_port()}")
+    with pytest.raises(TopicsError, match="no answer from the broker"):
+        scene.archiver().run_once()
+    with pytest.raises(TopicsError, match="no answer from the broker"):
+        records_missing(scene.kafka, scene.topics, Lake(str(scene.folder / "other")))
+
+
+def test_what_is_not_in_the_lake_is_counted(scene: Scene) -> None:
+    scene.settings = ArchiveSettings(session_timeout_seconds=2.0)
+    count = scene.send_fleet(19, steps=5)
+    registry = CollectorRegistry()
+
+    def lag(topic: str) -> float | None:
+        return registry.get_sample_value("streakline_archive_lag_records", {"topic": topic})
+
+    with scene.archiving(registry) as archiver:
+        scene.wait_until(lambda: lag(scene.names.steps) == count)
+        assert lag(scene.names.signals) == 0
+        archiver._settings = SETTINGS
+        scene.wait_until(lambda: lag(scene.names.steps) == 0)
+    assert scene.rows() == scene.expected()
+
+
+def test_compaction_does_not_change_where_an_archiver_goes_on(scene: Scene) -> None:
+    count = 0
+    for seed in range(20, 24):
+        count += scene.send_fleet(seed, steps=10)
+        scene.archiver().run_once()
+    many = len(scene.files())
+    for hours in (1, 2):
+        compact_archive(str(scene.lake), markers(scene.names), now=time.time() + 4000 * hours)
+    assert len(scene.files()) < many / 2
+    assert scene.rows() == scene.expected()
+    assert records_missing(scene.kafka, scene.topics, Lake(str(scene.lake))) == 0
+    count += scene.send_fleet(24, steps=10)
+    with scene.archiving():
+        scene.wait_until(lambda: scene.committed() == count)
+    assert scene.rows() == scene.expected()

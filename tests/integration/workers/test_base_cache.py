@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from producers.redis.client import RedisAway, connect
 from streakline.processes import free_port, stop
 from streakline.redis_server import start_redis
 from tests.unit.workers.base_cache.measurements import bits, folder, key, measurement
 from workers.base_cache import BaseCache, BaseIndex, prune
 from workers.base_cache.storage import read, write
-from workers.coordination.client import RedisAway, connect
 from workers.coordination.leases import Lease, Leases
 from workers.errors import DiffCancelled, DiffError
 from workers.lake.writer import Lake
@@ -28,9 +28,9 @@ NOW = 1_800_000_000.0
 # A worker of its own that says when it measures, and goes on when it is told to.
 _WORKER = """
 import sys
+from producers.redis.client import connect
 from tests.unit.workers.base_cache.measurements import key, measurement
 from workers.base_cache import BaseCache
-from workers.coordination.client import connect
 from workers.coordination.leases import Leases
 from workers.lake.writer import Lake
 url, prefix, lake, seconds = sys.argv[1:]

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from producers.redis.client import connect
 from tests.unit.workers.base_cache.measurements import folder, key, measurement
 from workers.base_cache import BaseIndex, BaseUse, prune
 from workers.base_cache.storage import sizes, write
-from workers.coordination.client import connect
 from workers.errors import TransientDiffError
 from workers.lake.writer import Lake
 

@@ -71,7 +71,12 @@ def test_a_worker_is_ready_while_the_broker_answers_and_works_without_redis(mode
     port = free_port()
     broker = start_broker(port)
     kafka, topics = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}"), TopicSettings(partitions=2)
-    environ = {**settings_environ(kafka, topics), "STREAKLINE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    environ = {
+        **settings_environ(kafka, topics),
+        "STREAKLINE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        # Less than /readyz waits for the broker: to be without it is no stall.
+        "STREAKLINE_STALL_SECONDS": "2",
+    }
     try:
         ensure_topics(kafka, topics)
         with running_diff_service(tmp_path, models, environ) as service:

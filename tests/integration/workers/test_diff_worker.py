@@ -14,15 +14,18 @@ from confluent_kafka import Message
 from producers.codec import decode_diff, encode
 from producers.events import DiffCompleted, DiffFailed, RunCompleted, RunFailed, RunStarted
 from producers.kafka import KafkaSettings
+from producers.partitioner import partition_of
 from producers.reader import read_topic
+from producers.redis.client import connect
 from producers.settings import to_environ
 from producers.topics import TopicSettings, ensure_topics, topic_names
 from streakline.processes import free_port, spawn, stop
+from tests.clusters import topics_under
 from tests.publishing import publish_to
+from tests.record_batches import ZSTD, batch, bomb, produce
 from tests.worker import header
 from tests.workload import Published
 from workers.coordination.board import Board
-from workers.coordination.client import connect
 from workers.settings import DiffWorkerSettings
 
 
@@ -97,9 +100,9 @@ def _closing(pool: Pool) -> Iterator[Pool]:
 
 
 def test_a_worker_that_reads_no_further_for_now_reads_on_after_a_rebalance(
-    kafka: KafkaSettings, redis_url: str, tmp_path: Path
+    kafka: KafkaSettings, topic_prefix: str, redis_url: str, tmp_path: Path
 ) -> None:
-    topics = TopicSettings(topic_prefix=f"held-back-{time.time_ns()}.", partitions=1)
+    topics = topics_under(topic_prefix, partitions=1)
     ensure_topics(kafka, topics)
     with _closing(Pool(kafka, topics, redis_url, tmp_path)) as pool:
         pool.complete("first:slow")
@@ -138,6 +141,22 @@ def test_every_completed_run_is_diffed_once_and_nothing_else_is(pool: Pool) -> N
     pool.start()
     pool.wait_until(lambda: "later" in pool.completed())
     assert sorted(each.run_id for each in pool.results()) == sorted([*runs, "later"])
+
+
+def test_batches_that_cannot_be_decompressed_hold_no_partition_up(pool: Pool) -> None:
+    """Apache Kafka refuses what is no zstd at all."""
+    partition = partition_of(b"good", pool.topics.partitions)
+    bombs = [batch(bomb(ZSTD, 300), ZSTD), batch(b"rubbish", ZSTD, count=2)]
+    taken = [raw for raw in bombs if produce(pool.kafka, pool.names.runs, partition, raw) == 0]
+    assert taken
+    pool.complete("good:good")
+    pool.start()
+    pool.wait_until(lambda: pool.completed() == ["good"])
+    letters = pool.dead_letters()
+    assert {header(each, "reason") for each in letters} == {"not_json"}
+    offsets = sorted((header(each, "source-partition"), int(header(each, "source-offset"))) for each in letters)
+    assert offsets == [(str(partition), offset) for offset in range(3 if len(taken) == 2 else 1)]
+    assert all("ecompress" in header(each, "detail") for each in letters)
 
 
 def test_a_diff_that_cannot_be_made_is_told_of_and_kept(pool: Pool) -> None:

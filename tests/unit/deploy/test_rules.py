@@ -178,7 +178,8 @@ def test_the_links_are_those_of_the_environment_and_no_labels(tmp_path: Path) ->
     start = start.replace(".streakline", str(tmp_path)).replace(":9090", f":{free_port()}")
     start = start.replace("deploy/prometheus/", f"{tmp_path}/").replace("\nprometheus ", "\nexec prometheus ")
     alertmanager = free_port()
-    for path in (PROMETHEUS / "prometheus.yml", *(PROMETHEUS / "rules").iterdir()):
+    files = (PROMETHEUS / "prometheus.yml", PROMETHEUS / "targets" / "alertmanager.json")
+    for path in (*files, *(PROMETHEUS / "rules").iterdir()):
         copy = tmp_path / path.relative_to(PROMETHEUS)
         copy.parent.mkdir(exist_ok=True)
         # The heartbeat fires before Prometheus knows of an Alertmanager, and is sent again only after a minute.

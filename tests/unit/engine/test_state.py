@@ -17,12 +17,13 @@ STATE = RunState(
     attention_streaks={"mixer": 3},
     other_streaks={"mlp": 7},
     emissions={"dead_layers": Emission(38, "warning")},
+    own={"extra.check": b"\x91\x01"},
 )
 # Fields by position: a new one goes at the end, with a default, and none is ever taken out or moved.
 WRITTEN = [
     *(1, 40, True, "p", ["loss_plateau"], {"mixer": "attention"}),
     *([2.0, -0.0, 5e-324, 1.7976931348623157e308], [0.5]),
-    *({"mixer": 3}, {"mlp": 7}, {"dead_layers": [38, "warning"]}),
+    *({"mixer": 3}, {"mlp": 7}, {"dead_layers": [38, "warning"]}, {"extra.check": b"\x91\x01"}),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.codec import MAX_EVENT_BYTES, MalformedEvent, decode, decode_signal, encode
+from producers.codec import MAX_EVENT_BYTES, MalformedEvent, decode, decode_diff, decode_signal, encode
 from producers.events import RunCompleted, RunFailed, RunStarted, Signal, StepEvent
 
 FIELDS = '"run_id":"a","step":1,"ts":1.0,"loss":2.0'
@@ -234,3 +234,16 @@ def test_a_signal_has_all_its_fields_on_the_wire() -> None:
         "action": None,
     }
     assert decode_signal(encode(signal)) == signal
+
+
+@pytest.mark.parametrize("rest", [b'"loss":2.0', b'"loss":{"train":2.0}', b'"type":"run_paused"'])
+def test_an_event_of_a_later_version_is_refused_as_such_whatever_is_in_it(rest: bytes) -> None:
+    raw = b'{"run_id":"a","step":1,"ts":1.0,"v":2,' + rest + b"}"
+    for read in (decode, decode_signal, decode_diff):
+        with pytest.raises(MalformedEvent, match="of version 2, this release reads 1 at most: upgrade, then requeue"):
+            read(raw)
+
+
+def test_what_a_later_release_adds_to_an_event_is_ignored() -> None:
+    raw = b'{"run_id":"a","step":1,"ts":1.0,"loss":2.0,"tokens":512,"v":1}'
+    assert encode(decode(raw)) == b'{"run_id":"a","step":1,"ts":1.0,"loss":2.0}'

@@ -60,14 +60,14 @@ def test_every_number_of_a_signal_may_be_spelled() -> None:
     assert encode(signal) == wire
 
 
-def test_a_signal_about_a_step_leaves_out_nothing_but_the_regression() -> None:
+def test_a_signal_about_a_step_leaves_out_nothing_but_the_regression_and_the_first_version() -> None:
     signal = VALID["signal"]
     assert isinstance(signal, Signal)
     assert set(signal.__struct_fields__) == {
         *("signal_id", "run_id", "project", "attempt", "step", "ts", "type", "severity", "metric", "value"),
-        *("threshold", "layers", "epoch", "message", "action", "regression"),
+        *("threshold", "layers", "epoch", "message", "action", "regression", "version"),
     }
-    for field in {*signal.__struct_fields__} - {"regression"}:
+    for field in {*signal.__struct_fields__} - {"regression", "version"}:
         assert b'"%s":' % field.encode() in encode(signal)
 
 

@@ -24,6 +24,7 @@ from producers.spool.settings import SpoolSettings
 from producers.tally import PublisherStats
 from producers.topics import TopicSettings
 from streakline.processes import free_port
+from tests.worker import wait_until
 
 
 @pytest.fixture(params=["nobody listens", "accepts and never answers"])
@@ -97,6 +98,7 @@ def test_without_a_disk_memory_is_bounded(nobody: KafkaSettings, caplog: pytest.
     for step in range(200):
         run.step(step, 1.0, grad_norms=norms)
     run.complete()
+    wait_until(lambda: run.stats.published + run.stats.dropped == 204)
     published, dropped = counts(run)
     size = len(encode(StepEvent(run_id="run", step=0, ts=time.time(), loss=1.0, grad_norms=norms)))
     assert MEMORY_BYTES - RESERVED_BYTES - size < (published - 4) * size < MEMORY_BYTES
@@ -305,9 +307,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("STREAKLINE_KAFKA_BOOTSTRAP", "")
     monkeypatch.setenv("STREAKLINE_KAFKA_SECURITY_PROTOCOL", "SSL")
     monkeypatch.setenv("STREAKLINE_KAFKA_SSL_CA", "/no/such/file.pem")
-    with pytest.raises(
-        ValueError, match=r"the Kafka client refuses its settings \(STREAKLINE_KAFKA_…\): .*ssl.ca.location"
-    ):
+    with pytest.raises(ValueError, match=r"STREAKLINE_KAFKA_SSL_CA: the file cannot be used"):
         StepPublisher(run_id="run")
     monkeypatch.setenv("STREAKLINE_PARTITIONS", "many")
     with pytest.raises(ValueError, match="STREAKLINE_PARTITIONS"):

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streakline import alerting
 from streakline.alerting import Alerting, AlertingError, AlertingSettings, find_binaries, shipped
 from tests.documents import ROOT
 
 ANY_PORTS = AlertingSettings(prometheus_port=0, alertmanager_port=0, receiver_port=0)
-WORKERS = ["127.0.0.1:1", "127.0.0.1:2"]
+TARGETS = {"stream": ["127.0.0.1:1", "127.0.0.1:2"], "diff": ["127.0.0.1:3"], "archive": ["127.0.0.1:4"]}
+DASHBOARD = "http://127.0.0.1:8800/"
 
 
 @pytest.fixture
@@ -53,18 +53,12 @@ def opened(programs: Path) -> Iterator[Alerting]:
 
 
 def test_the_files_are_those_of_the_repository_but_for_the_addresses(opened: Alerting, tmp_path: Path) -> None:
-    opened.configure(tmp_path, tmp_path / "data", WORKERS, ["127.0.0.1:3"])
+    opened.configure(tmp_path, tmp_path / "data", TARGETS, DASHBOARD)
     moved = {
-        Path("prometheus/prometheus.yml"): (
-            b"127.0.0.1:9093",
-            opened.alertmanager_url.removeprefix("http://").encode(),
-        ),
         Path("alertmanager/alertmanager.yml"): (b"127.0.0.1:9095", f"127.0.0.1:{opened.receiver.port}".encode()),
     }
-    targets = {
-        Path("prometheus/targets/stream.json"): WORKERS,
-        Path("prometheus/targets/diff.json"): ["127.0.0.1:3"],
-    }
+    everything = {**TARGETS, "alertmanager": [opened.alertmanager_url.removeprefix("http://")]}
+    targets = {Path(f"prometheus/targets/{name}.json"): addresses for name, addresses in everything.items()}
     for server in ("prometheus", "alertmanager"):
         sources = [path for path in shipped(f"deploy/{server}").rglob("*") if path.is_file()]
         assert sources
@@ -80,18 +74,18 @@ def test_what_an_earlier_version_left_behind_is_gone(opened: Alerting, tmp_path:
     stale = tmp_path / "prometheus" / "rules" / "stale.yml"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    opened.configure(tmp_path, tmp_path / "data", WORKERS)
+    opened.configure(tmp_path, tmp_path / "data", TARGETS, DASHBOARD)
     assert not stale.exists()
 
 
 def test_links_lead_where_the_environment_says(
     opened: Alerting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, prometheus = opened.configure(tmp_path, tmp_path / "data", WORKERS)
-    assert prometheus.environ["STREAKLINE_DASHBOARD_URL"] == alerting.DASHBOARD_URL
+    _, prometheus = opened.configure(tmp_path, tmp_path / "data", TARGETS, DASHBOARD)
+    assert prometheus.environ["STREAKLINE_DASHBOARD_URL"] == "http://127.0.0.1:8800"
     assert prometheus.environ["STREAKLINE_RUNBOOK_URL"].endswith("/docs/runbook.md")
     monkeypatch.setenv("STREAKLINE_DASHBOARD_URL", "https://runs.example")
-    _, prometheus = opened.configure(tmp_path, tmp_path / "data", WORKERS)
+    _, prometheus = opened.configure(tmp_path, tmp_path / "data", TARGETS, DASHBOARD)
     assert prometheus.environ["STREAKLINE_DASHBOARD_URL"] == "https://runs.example"
 
 

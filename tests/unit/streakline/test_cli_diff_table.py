@@ -76,6 +76,8 @@ def test_a_diff_is_shown_with_all_that_there_is_to_judge_it_by(capsys: pytest.Ca
     ]
     assert len(lines) == 9 + 1 + 8 + 1 + 4
     assert lines[-4] == "tables   /lake/*/v=1/project=default/dt=1970-01-01/sft-7-x.parquet"
+    sql = f"FROM model_diff WHERE run_id = 'sft-7' AND diff_id = '{SHA}'"
+    assert lines[-3] == f'as SQL   streakline query "{sql}" --lake /lake'
 
 
 def test_what_was_not_measured_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "faust", "aiokafka", "typer", "rich", "numpy")
+HEAVY = ("torch", "faust", "aiokafka", "typer", "rich", "numpy", "redis")
 
 
 @pytest.mark.parametrize("statement", ["import streakline", "from streakline import StepPublisher"])

@@ -7,8 +7,8 @@ from producers.events import DiffCompleted, DiffEvent, DiffFailed
 from producers.examples import INVALID, VALID, InvalidExample
 from stream_app.diff_judging import DiffJudgement, judge_diffs
 from stream_app.histories import ProjectHistory
-from stream_app.raw_records import RawRecord, RowKey
-from stream_app.records import UnreadableRecord
+from stream_app.raw_records import RawRecord, Refusal, RefusedBatch, RowKey
+from stream_app.versions import UnreadableRecord
 from tests.unit.stream_app.test_regressing import diff
 
 KEY = RowKey(0, b"p")
@@ -46,6 +46,11 @@ def test_what_is_no_diff_is_refused(example: InvalidExample) -> None:
     raw = RawRecord(0, 7, b"p", example.raw.encode(), 0.0)
     (refusal,) = judged(raw).refusals
     assert (refusal.record, refusal.reason, refusal.detail) == (raw, example.reason, example.detail)
+
+
+def test_a_batch_that_was_refused_already_keeps_its_reason() -> None:
+    raw = RawRecord(0, 7, None, RefusedBatch(b"compressed", "batch_damaged", "no zstd", 3), 0.0)
+    assert judged(raw).refusals == [Refusal(raw, "batch_damaged", "no zstd")]
 
 
 @pytest.mark.parametrize("key", [None, b"", b"other"])

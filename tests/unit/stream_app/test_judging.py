@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from producers.codec import encode
 from producers.events import RunCompleted, RunStarted, Signal, StepEvent, TrainerEvent
+from stream_app.engine.evaluate import Outcome, evaluate
 from stream_app.engine.replay import signals_of, steps
 from stream_app.engine.state import RunState
 from stream_app.engine.thresholds import ThresholdPolicy
 from stream_app.judging import Judgement, judge
-from stream_app.raw_records import RawRecord, RowKey
-from stream_app.records import VERSION, RunRecord, UnreadableRecord
+from stream_app.raw_records import RawRecord, RefusedBatch, RowKey
+from stream_app.records import VERSION, RunRecord
+from stream_app.versions import UnreadableRecord
 
 POLICY = ThresholdPolicy()
 NOW = 1_000.0
@@ -74,6 +76,7 @@ def test_a_redelivered_stretch_changes_nothing(start: int, end: int) -> None:
         (b"a", b" " * (1 << 20) + b"{}", "too_large"),
         (b"b", encode(steps(loss=[1.0], run_id="a")[0]), "wrong_key"),
         (None, encode(steps(loss=[1.0], run_id="a")[0]), "wrong_key"),
+        (None, RefusedBatch(b"compressed", "batch_too_large", "of 5 GiB", 3), "batch_too_large"),
     ],
 )
 def test_what_is_no_event_of_its_run_is_refused_with_a_reason(
@@ -103,9 +106,24 @@ def test_an_event_that_the_engine_cannot_take_is_refused_and_the_others_go_on() 
     after = StepEvent(run_id="a", step=2, ts=0.0, loss=float("nan"))
     judgement = judge_alone(*map(record, [*events, after]))
     assert [(refusal.reason, refusal.detail) for refusal in judgement.refusals] == [
-        ("failed", "TooManyLayers: 18,000 dead layers; a run has at most 16,384")
+        ("too_large", "18,000 dead layers; a run has at most 16,384")
     ]
     assert [signal.type for signal in judgement.signals] == ["non_finite"]
+
+
+def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(state: RunState, event: TrainerEvent, policy: ThresholdPolicy) -> Outcome:
+        if event.run_id == "cursed":
+            raise ZeroDivisionError("why")
+        return evaluate(state, event, policy)
+
+    monkeypatch.setattr("stream_app.judging.evaluate", broken)
+    cursed, blessed = (StepEvent(run_id=run_id, step=1, ts=0.0, loss=float("nan")) for run_id in ("cursed", "blessed"))
+    judgement = judge_alone(record(cursed), record(blessed))
+    assert [(refusal.reason, refusal.detail) for refusal in judgement.refusals] == [
+        ("failed", "ZeroDivisionError: why")
+    ]
+    assert [signal.run_id for signal in judgement.signals] == ["blessed"]
 
 
 def test_a_stored_state_that_cannot_be_read_stops_the_batch() -> None:

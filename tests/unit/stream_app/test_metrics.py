@@ -52,5 +52,17 @@ def test_every_counter_is_there_from_the_start() -> None:
     assert value("streakline_signals_total", {"type": "category_regressed", "severity": "warning"}) == 0
     for topic in ("steps", "diffs"):
         assert value("streakline_events_total", {"topic": topic}) == 0
-        for reason in ("too_large", "not_json", "invalid", "wrong_key", "failed"):
+        for reason in "too_large not_json invalid wrong_key failed batch_too_large batch_damaged".split():
             assert value("streakline_invalid_records_total", {"topic": topic, "reason": reason}) == 0
+
+
+def test_what_is_shown_of_live_runs_is_counted() -> None:
+    registry = CollectorRegistry()
+    metrics = StreamMetrics("steps", "diffs", registry)
+    metrics.count_shown(3)
+    metrics.count_not_shown()
+    metrics.redis_is_away(True)
+    names = ("batches_total", "failures_total", "redis_away")
+    assert [registry.get_sample_value(f"streakline_live_{name}") for name in names] == [3, 1, 1]
+    metrics.redis_is_away(False)
+    assert registry.get_sample_value("streakline_live_redis_away") == 0

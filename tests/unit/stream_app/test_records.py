@@ -15,11 +15,12 @@ from stream_app.records import (
     Latest,
     Mark,
     RunRecord,
-    UnreadableRecord,
     decode_head,
     decode_record,
     encode_record,
+    is_behind,
 )
+from stream_app.versions import UnreadableRecord
 
 LATEST = Latest(12.0, -math.inf, 0.5, is_replay=True, marks={"dead_layers": {"warning": Mark(11.5, 7)}})
 
@@ -53,7 +54,7 @@ def test_a_record_from_before_there_was_a_latest_is_read() -> None:
 def test_another_version_is_refused_with_the_remedy(decode: object) -> None:
     assert callable(decode)
     newer = msgspec.msgpack.encode(RunRecord(VERSION + 1, RunState(), 0.0))
-    with pytest.raises(UnreadableRecord, match=r"of version 2, this worker reads 1.*STREAKLINE_TOPIC_PREFIX"):
+    with pytest.raises(UnreadableRecord, match=r"of version 2, this release reads 1 at most.*STREAKLINE_TOPIC_PREFIX"):
         decode(newer)
 
 
@@ -62,3 +63,22 @@ def test_anything_else_is_unreadable(raw: bytes) -> None:
     for decode in (decode_record, decode_head):
         with pytest.raises(UnreadableRecord):
             decode(raw)
+
+
+@pytest.mark.parametrize(
+    ("state", "later"),
+    [
+        (RunState(attempt=1, last_step=9), RunState(attempt=1, last_step=10)),
+        (RunState(attempt=1, last_step=9, has_ended=True), RunState(attempt=2)),
+        (RunState(attempt=1, last_step=9), RunState(attempt=1, last_step=9, has_ended=True)),
+    ],
+)
+def test_of_two_states_of_a_run_one_is_behind(state: RunState, later: RunState) -> None:
+    raw, other = (encode_record(RunRecord(VERSION, each, 0.0)) for each in (state, later))
+    assert (is_behind(raw, other), is_behind(other, raw), is_behind(raw, raw)) == (True, False, False)
+
+
+def test_what_cannot_be_read_is_not_behind() -> None:
+    raw = encode_record(RunRecord(VERSION, RunState(), 0.0))
+    assert not is_behind(b"rubbish", raw)
+    assert not is_behind(raw, b"rubbish")

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from producers.events import DiffCompleted, DiffFailed
 from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings, topic_names
-from workers.errors import DiffError, TransientDiffError
+from workers.errors import DiffError, LakeAway, TransientDiffError
 from workers.job_runner import JobRunner
 from workers.jobs import DiffJob
 from workers.metrics import DiffMetrics
@@ -90,3 +90,18 @@ def test_a_failure_keeps_its_reason_however_long_the_broker_is_away(outage: int)
     assert isinstance(failed, DiffFailed)
     assert (failed.reason, failed.error) == ("checkpoint_invalid", "this is no checkpoint: make a better one")
     assert made == [JOB]
+
+
+def test_a_lake_that_is_away_is_waited_for_however_often_it_is_tried() -> None:
+    tries = 0
+
+    def make(_: DiffJob, __: Progress) -> DiffCompleted:
+        nonlocal tries
+        tries += 1
+        if tries <= 20:
+            raise LakeAway("the disk is full")
+        return DONE
+
+    results = Away(outage=0)
+    run(results, make)
+    assert results.told == [DONE]

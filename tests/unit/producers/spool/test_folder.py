@@ -147,3 +147,14 @@ def test_an_owner_that_cannot_be_right_is_told_of(tmp_path: Path, raw: bytes) ->
         Folder.adopt(folder.path)
     with pytest.raises(ValueError, match=r"owner\.json"):
         Folder.adopt(folder.path)  # The lock was let go of, or this would be None.
+
+
+def test_a_folder_of_a_later_release_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    folder = Folder.create(tmp_path, OWNER)
+    folder.close()
+    later = b'{"run":{"id":"r"},"version":2}'
+    (folder.path / "owner.json").write_bytes(later)
+    for read in (read_owner, Folder.adopt):
+        with pytest.raises(ValueError, match="of version 2, this release reads 1 at most; `streakline spool flush` of"):
+            read(folder.path)
+    assert (folder.path / "owner.json").read_bytes() == later

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.codec import encode
@@ -23,6 +23,7 @@ def records(events: Sequence[ArchivedEvent]) -> list[Record]:
     return [Record(offset, 1_700_000_000_123, event) for offset, event in enumerate(events)]
 
 
+@settings(deadline=None)  # they write and read files
 @given(kinds)
 def test_an_event_comes_back_from_a_file_as_it_was(given: tuple[str, list[ArchivedEvent]]) -> None:
     table, events = given
@@ -40,6 +41,7 @@ def test_an_event_comes_back_from_a_file_as_it_was(given: tuple[str, list[Archiv
     assert {table_of(event) for event in events} <= {table}
 
 
+@settings(deadline=None)  # they write and read files
 @given(kinds)
 def test_equal_rows_are_equal_bytes_however_they_came(given: tuple[str, list[ArchivedEvent]]) -> None:
     table, events = given

@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _without_syncing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.lake.writer.os.fsync", lambda _: None)
+    monkeypatch.setattr("workers.lake.durable.os.fsync", lambda _: None)

@@ -100,7 +100,7 @@ def test_a_full_disk_costs_no_diff(
 
     measuring = Measuring()
     with monkeypatch.context() as patched:
-        patched.setattr("workers.lake.writer.os.fsync", fail)
+        patched.setattr("workers.lake.durable.os.fsync", fail)
         assert ask(tmp_path, measuring) == (measuring.made, False)
     (said,) = warnings(caplog)
     assert "is not kept" in said

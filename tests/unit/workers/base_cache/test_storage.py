@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.unit.workers.base_cache.damages import DAMAGED, KEY, OTHER, Damage
 from tests.unit.workers.base_cache.measurements import bits, contents, folder, measurement
 from workers.base_cache.storage import DamagedEntry, delete, read, read_entry, sizes, write
+from workers.lake.durable import unconfirmed
 from workers.lake.writer import Lake
 
 
@@ -18,7 +20,7 @@ class MemoryLake(Lake):
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
 
-    def write_bytes(self, relative_path: str, data: bytes) -> str:
+    def write_bytes(self, relative_path: str, data: bytes, confirm: Callable[[], None] = unconfirmed) -> str:
         self.held[relative_path] = data
         return relative_path
 

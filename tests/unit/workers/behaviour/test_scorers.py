@@ -2,6 +2,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from producers import extensions
 from tests.unit.workers.behaviour.fakes import asked, fact
 from workers.behaviour import scorers
 from workers.behaviour.scorers import normalised, require, score
@@ -73,7 +74,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
         EntryPoint(name, f"{__name__}:{name}", scorers.GROUP) for name in ("half", "too_much", "failing", "missing")
     ]
-    monkeypatch.setattr(scorers, "entry_points", lambda group: points)
+    monkeypatch.setattr(extensions, "entry_points", lambda group: points)
     scorers._installed.cache_clear()
 
 

@@ -62,3 +62,19 @@ def test_another_file_system_keeps_its_uri_for_duckdb() -> None:
 def test_what_is_no_root_is_refused() -> None:
     with pytest.raises(ValueError, match="neither a folder nor a URI"):
         locate("gopher://old/lake")
+
+
+@pytest.mark.parametrize("table", ["runs", "steps"])
+def test_a_lake_of_a_later_release_is_left_alone(table: str, tmp_path: Path) -> None:
+    (tmp_path / table / "v=1").mkdir(parents=True)
+    assert locate(str(tmp_path)).is_local
+    (tmp_path / table / "v=2").mkdir()
+    for root in (str(tmp_path), tmp_path.as_uri()):
+        with pytest.raises(ValueError, match=rf"holds files of a later release \({table}/v=2\), this one knows v=1 at"):
+            locate(root)
+
+
+def test_what_is_no_table_says_nothing_of_a_lakes_version(tmp_path: Path) -> None:
+    for name in ("models/v=2", "runs/v=02b", "runs/v=0", "runs/w=2"):
+        (tmp_path / name).mkdir(parents=True)
+    assert locate(str(tmp_path)).is_local

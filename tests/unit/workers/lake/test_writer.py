@@ -152,7 +152,7 @@ def test_a_failing_disk_leaves_the_old_file(
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"workers.lake.writer.os.{failing}", fail)
+        patched.setattr(f"workers.lake.durable.os.{failing}", fail)
         with pytest.raises(TransientDiffError, match="Check that the disk has room") as raised:
             lake.write("runs", some_rows(RunRow, 3), common())
     assert raised.value.reason == "unavailable"
@@ -295,8 +295,8 @@ def test_rows_are_found_in_whatever_compaction_made_of_a_file_that_was_listed(
     further = compacted.with_name(compacted.name.replace("000001", "000002"))
     listed = lake._compacted
 
-    def listed_too_early(folder: str) -> Any:
-        paths = list(listed(folder))
+    def listed_too_early(*where: str) -> Any:
+        paths = list(listed(*where))
         if compacted.exists():
             compacted.rename(further)
         return paths

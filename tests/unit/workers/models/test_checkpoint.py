@@ -75,6 +75,14 @@ def index(content: object) -> Spoil:
     return spoil
 
 
+def rewrite_index(content: bytes) -> Spoil:
+    def spoil(folder: Path) -> None:
+        index({})(folder)
+        rewrite("model.safetensors.index.json", content)(folder)
+
+    return spoil
+
+
 def adapter(**fields: object) -> Spoil:
     def spoil(folder: Path) -> None:
         (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
@@ -124,6 +132,11 @@ REFUSED: dict[str, tuple[Spoil, str, str]] = {
         "model.safetensors is damaged or was cut off",
     ),
     "index is no JSON": (index([]), "checkpoint_invalid", "index.json is no table of shards"),
+    "index is deep": (
+        rewrite_index(b'{"weight_map":{},"x":' + b"[" * 500_000),
+        "checkpoint_invalid",
+        "index.json is no table of shards",
+    ),
     "index is empty": (index({"weight_map": {}}), "checkpoint_invalid", "index.json names no shards"),
     "shard outside": (index({"weight_map": {"a": "../x.safetensors"}}), "unsafe_format", "'../x.safetensors'"),
     "shard at the root": (index({"weight_map": {"a": "/etc/x.safetensors"}}), "unsafe_format", "'/etc/x.safetensors'"),
@@ -136,6 +149,7 @@ REFUSED: dict[str, tuple[Spoil, str, str]] = {
     "tensor is missing": (index({"weight_map": {"a": "part.safetensors"}}), "checkpoint_invalid", "lacks 1 tensors"),
     "prompt tuning": (adapter(peft_type="PROMPT_TUNING"), "checkpoint_invalid", "cannot be merged here"),
     "imports a module": (adapter(megatron_config={"a": 1}), "unsafe_format", "may run code"),
+    "endless pattern": (adapter(target_modules=r"(\w+\.?)+!"), "unsafe_format", "could take for ever"),
     "adapter with code": (adapter(auto_map={"a": "b"}), "unsafe_format", "adapter_config.json has an auto_map"),
     "adapter is a pickle": (pickled_adapter, "unsafe_format", "adapter_model.bin is a pickle"),
     "adapter beside a model": (

@@ -1,0 +1,1 @@
+"""What the images of `deploy/Dockerfile` are made with."""

@@ -1,0 +1,4 @@
+// A project's figures can be saved.
+"use strict";
+
+document.querySelectorAll("figure.figure").forEach(Streakline.exportable);

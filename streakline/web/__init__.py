@@ -1,0 +1,1 @@
+"""What the run report and the dashboard share: the template environment, the style, and the scripts that draw."""
