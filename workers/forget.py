@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from workers.archive.files import serialise as serialise_archived
 from workers.lake.archive_tables import ARCHIVE_TABLES
-from workers.lake.compact import GROUP_ROWS, SOURCES, Source, local_root, not_parquet
+from workers.lake.compact import GROUP_ROWS, SOURCES, Source, not_parquet
 from workers.lake.durable import replace
-from workers.lake.paths import VERSION, generation_of, is_visible
+from workers.lake.paths import VERSION, generation_of, is_visible, locate_local
 from workers.lake.tables import TABLES
 from workers.lake.writer import serialise
 
@@ -28,7 +28,7 @@ def forget(root: str, run_id: str) -> list[str]:
     May be killed and run again. Raises ValueError where `root` is not local, and for a file that is not Parquet;
     OSError where the disk fails.
     """
-    base = local_root(root)
+    base = Path(locate_local(root, "changed").base)
     changed = []
     for table in (*TABLES, *ARCHIVE_TABLES):
         for path in _files(base / table / VERSION):

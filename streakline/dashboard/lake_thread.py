@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from workers.lake.archive_tables import ARCHIVE_TABLES
-from workers.lake.paths import locate
+from workers.lake.paths import locate_local
 from workers.lake.session import Session
 from workers.lake.statements import QueryError
 from workers.lake.tables import TABLES
-from workers.uris import shown
 
 T = TypeVar("T")
 
@@ -29,11 +28,8 @@ class LakeThread:
 
     def __init__(self, root: str, name: str) -> None:
         """Raises ValueError where `root` is not a local folder."""
-        location = locate(root)
-        if not location.is_local:
-            raise ValueError(f"{shown(root)!r} is not a local folder, and only such can be asked: mount it")
         self._root = root
-        self._folder = Path(location.base)
+        self._folder = Path(locate_local(root, "asked").base)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._session: Session | None = None
         self._tables: frozenset[str] = frozenset()

@@ -28,6 +28,14 @@ each_release = pytest.mark.parametrize("stored", [pytest.param(each, id=each.fol
 FOREVER = StreamSettings(abandoned_run_seconds=1e10, finished_run_seconds=1e10)
 
 
+def _says_as_much(says: object, said: object) -> bool:
+    """Whether it is the same but for fields that came since, last in a record and empty."""
+    if isinstance(says, list) and isinstance(said, list):
+        kept, new = says[: len(said)], says[len(said) :]
+        return len(kept) == len(said) and not any(new) and all(map(_says_as_much, kept, said))
+    return msgspec.json.encode(says) == msgspec.json.encode(said)
+
+
 @each_release
 def test_its_rows_say_what_they_said(stored: Stored) -> None:
     for table, read in (("runs", decode_record), ("projects", decode_history)):
@@ -35,7 +43,7 @@ def test_its_rows_say_what_they_said(stored: Stored) -> None:
         assert rows
         for row in rows:
             said, says = (msgspec.json.decode(each) for each in (row.reads, encode(read(base64.b64decode(row.value)))))
-            assert msgspec.json.encode(says) == msgspec.json.encode(said)
+            assert _says_as_much(says, said), f"{said} is now read as {says}"
 
 
 @each_release

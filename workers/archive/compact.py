@@ -19,9 +19,9 @@ from msgspec import Struct
 
 from workers.archive.files import serialise
 from workers.lake.archive_tables import ARCHIVE_TABLES
-from workers.lake.compact import Done, local_root, not_parquet
+from workers.lake.compact import Done, not_parquet
 from workers.lake.durable import replace
-from workers.lake.paths import VERSION, encoded
+from workers.lake.paths import VERSION, encoded, locate_local
 from workers.lake.ranges import TOPIC_FOLDERS, Range, cuts, first_missing, joined, range_name, split_name
 
 SMALL_BYTES = 8 * 2**20
@@ -49,7 +49,7 @@ def compact_archive(root: str, markers: Mapping[str, str], *, grace_seconds: flo
     one ends where the next begins are merged and no others. `now` is in Unix seconds, by the clock of the file system.
     Raises ValueError where `root` is not local, and for a file that is not Parquet; OSError where the disk fails.
     """
-    base = local_root(root)
+    base = Path(locate_local(root, "compacted").base)
     folders = {encoded(topic): table for topic, table in markers.items()}
     done = []
     for table in ARCHIVE_TABLES:

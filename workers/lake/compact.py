@@ -28,11 +28,10 @@ from workers.lake.paths import (
     compact_name,
     generation_of,
     is_visible,
-    locate,
+    locate_local,
 )
 from workers.lake.tables import TABLES
 from workers.lake.writer import serialise
-from workers.uris import shown
 
 SOURCES = "streakline.sources"
 """key of the list of files in a compact file's metadata"""
@@ -72,7 +71,7 @@ def compact(root: str, *, min_files: int = 16, grace_seconds: float = 3600.0, no
     file system. Raises ValueError where `root` is not local or `min_files` is below 2, and for a file that is not
     Parquet; OSError where the disk fails.
     """
-    base = local_root(root)
+    base = Path(locate_local(root, "compacted").base)
     if min_files < 2:
         raise ValueError(f"min_files is {min_files}, and one file has nothing to be merged with; use 2 or more.")
     done = list(_sweep(base, now - STALE_SECONDS))
@@ -86,16 +85,6 @@ def compact(root: str, *, min_files: int = 16, grace_seconds: float = 3600.0, no
             for into, names in _merge(table, place, min_files):
                 done.append(Done(action="compacted", folder=relative, names=names, into=into))
     return done
-
-
-def local_root(root: str) -> Path:
-    """The folder of the lake at `root`. Raises ValueError where it is none on this machine."""
-    location = locate(root)
-    if not location.is_local:
-        raise ValueError(
-            f"{shown(root)!r} is not a local folder, and only such can be compacted; mount it, or leave it as is."
-        )
-    return Path(location.base)
 
 
 def _sweep(base: Path, before: float) -> Iterator[Done]:

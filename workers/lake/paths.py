@@ -54,6 +54,23 @@ def locate(root: str) -> Location:
     from every answer, and what they say be said again beside them. Raises OSError where its server does not answer.
     """
     location = _located(root)
+    _refuse_later_files(location, root)
+    return location
+
+
+def locate_local(root: str, what: str) -> Location:
+    """The same for a lake that is to be `what` ("asked", "compacted"), which only one on this machine can be.
+
+    Raises ValueError where it lies elsewhere, without asking its storage, which may take minutes not to answer.
+    """
+    location = _located(root)
+    if not location.is_local:
+        raise ValueError(f"{shown(root)!r} is not a local folder, and only such can be {what}: mount it")
+    _refuse_later_files(location, root)
+    return location
+
+
+def _refuse_later_files(location: Location, root: str) -> None:
     # Storage that does not answer now is told of, or tried again, by whoever uses it.
     with suppress(OSError):
         if (later := later_files(location)) is not None:
@@ -61,7 +78,6 @@ def locate(root: str) -> Location:
                 f"the lake {shown(root)} holds files of a later release ({later}), this one knows {VERSION} at most: "
                 f"use the release that wrote them, or move {later} elsewhere"
             )
-    return location
 
 
 def later_files(location: Location) -> str | None:

@@ -15,10 +15,9 @@ import duckdb
 import pyarrow as pa
 from msgspec import Struct
 
-from workers.lake.paths import Location, locate
+from workers.lake.paths import Location, locate_local
 from workers.lake.statements import EmptyLake, QueryError, distinct, one_line, quoted, statements
 from workers.lake.views import Within, narrow_views, pattern_of, run_tables, views
-from workers.uris import shown
 
 T = TypeVar("T")
 
@@ -65,9 +64,7 @@ class Session:
 
     def __init__(self, root: str, *, run_id: str | None = None) -> None:
         """Raises EmptyLake where there is nothing to ask, QueryError, ValueError where `root` is not local, OSError."""
-        location = locate(root)
-        if not location.is_local:
-            raise ValueError(f"{shown(root)!r} is not a local folder, and only such can be asked: mount it")
+        location = locate_local(root, "asked")
         self.root = root
         # Views open every file that they show as they are made: not before they are wanted.
         self._pending = views(root) if run_id is None else ""
