@@ -72,7 +72,7 @@ def next_publisher(kafka: KafkaSettings, topics: TopicSettings, run_id: str = "r
         spool_dir = Path(os.environ["STREAKLINE_SPOOL_DIR"])
         # What others left is delivered only while the own run goes on.
         while run.stats.acknowledged < 12 or len(list(folders(spool_dir))) > 1:
-            assert time.monotonic() < deadline, "nobody delivers it"
+            assert time.monotonic() < deadline, f"{run.stats}, and left: {list(folders(spool_dir))}"
             time.sleep(0.05)
 
 
