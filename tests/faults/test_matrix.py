@@ -11,6 +11,7 @@ from producers.kafka import KafkaSettings
 from producers.topics import TopicSettings
 from tests.faults.__main__ import command_for
 from tests.faults.cases import Case, Figures, How, Place, When
+from tests.faults.kept import keep, kept
 from tests.faults.matrix import ROLES, all_cases, few_cases, run
 from tests.faults.table import Played, table, write
 
@@ -36,6 +37,17 @@ def test_a_few_cases_have_every_fault_every_situation_and_everybody(seed: int) -
     assert {case.when for case in cases} == set(get_args(When))
     assert len(cases) == len(set(cases))
     assert cases == few_cases(seed)
+
+
+def test_what_was_played_is_kept_right_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.jsonl"
+    case = Case("archiver", "SIGKILL", "rebalance", 7)
+    played = [Played(case, Figures(expected=9, missing=missing, extra=0, duplicates=0)) for missing in (0, 1)]
+    assert kept(None) == kept(path) == []
+    for each in played:
+        keep(path, each)
+        keep(None, each)
+    assert kept(path) == played
 
 
 def test_the_table_has_a_row_for_a_cell_and_stands_between_the_markers_of_its_page(tmp_path: Path) -> None:
