@@ -1,5 +1,7 @@
 """All that the pages know of all runs, kept by the readers of Redis and the lake."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -11,6 +13,8 @@ from streakline.dashboard.rows import LakeRun, Row, merged
 from streakline.dashboard.table import RunTable
 from stream_app.live import LiveRun
 from workers.coordination.board import JobProgress
+
+BEGUN_WITHIN_SECONDS = 10.0
 
 
 class SourceState(Struct, frozen=True, kw_only=True):
@@ -36,6 +40,15 @@ class Overview:
         self._clock = clock
         self._live: Mapping[str, LiveRun] = {}
         self._archived: Mapping[str, LakeRun] = {}
+
+    async def begun(self) -> None:
+        """Wait until Redis and the lake were asked once, or for as long as anyone should wait for it."""
+        wake = asyncio.Event()
+        with contextlib.suppress(TimeoutError), self.bell.heard_by(wake):
+            async with asyncio.timeout(BEGUN_WITHIN_SECONDS):
+                while "starting" in {self.redis.state, self.lake.state}:
+                    wake.clear()
+                    await wake.wait()
 
     def archived(self, run_id: str) -> LakeRun | None:
         """What the lake knows of a run."""

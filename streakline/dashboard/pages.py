@@ -58,6 +58,7 @@ class Pages:
     async def run(self, request: web.Request) -> web.Response:
         """One run. Raises HTTPNotFound."""
         run_id = name_in(request.match_info["run_id"])
+        await self._overview.begun()
         row = None if run_id is None else self._overview.runs.get(run_id)
         report, trouble = await self._report(run_id) if run_id is not None else (None, "")
         if run_id is None or (row is None and report is None):
@@ -81,6 +82,7 @@ class Pages:
     async def project(self, request: web.Request) -> web.Response:
         """A project's history of scores. Raises HTTPNotFound."""
         project = name_in(request.match_info["project"])
+        await self._overview.begun()
         rows = [row for row in self._overview.runs if row.project == project]
         trouble = ""
         history = None
