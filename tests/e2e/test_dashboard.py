@@ -35,10 +35,6 @@ HOSTILE = '<img src=x onerror="document.title=1">\u202e{{7*7}}'
 SHOWN_WITHIN_SECONDS = 2.0
 ROUNDS = 10
 
-# A dashboard that has just started reads the lake for the first time, and the machine may be busy; how soon a signal is
-# on the page is measured where it is promised.
-expect.set_options(timeout=30_000)
-
 # What is given to the timeline: which points are drawn cannot be read from its canvas.
 SPY = """
 const steps = [];
@@ -97,7 +93,7 @@ def opened(it: Watched, dashboard: Dashboard, path: str) -> Page:
     it.page.goto(f"{dashboard.url}{path}")
     connection = it.page.locator("#connection")
     if connection.count():
-        expect(connection).to_have_text("Live")
+        expect(connection).to_have_text("Live", timeout=20_000)
     return it.page
 
 
@@ -233,7 +229,7 @@ def test_a_dropped_connection_loses_and_doubles_nothing(
         writer.tell("a", LiveBatch(attempt=0, points=points(20, 29), signals=(signal("a", 25),)))
         writer.show(live_run("a", step=29))
         with running_dashboard(redis_url, lake, writer.prefix, port=port):
-            expect(page.locator("#connection")).to_have_text("Live")
+            expect(page.locator("#connection")).to_have_text("Live", timeout=20_000)
             expect(page.locator("#signals tbody tr th")).to_have_text(["25", "15", "5"])
             writer.tell("a", LiveBatch(attempt=0, points=points(30, 39), signals=(signal("a", 35),)))
             expect(page.locator("#signals tbody tr th")).to_have_text(["35", "25", "15", "5"])
@@ -312,7 +308,7 @@ def test_a_signal_on_kafka_is_on_the_open_page_within_two_seconds(
             publish(kafka, topics, [record(step(number)) for number in range(at + 1, at + 35)])
             at += 35
             publish(kafka, topics, [record(step(at, float("nan")))])
-            expect(page.locator("#signals tbody th").first).to_have_text(str(at))
+            expect(page.locator("#signals tbody th").first).to_have_text(str(at), timeout=20_000)
         seen = {int(key): value / 1000 for key, value in page.evaluate("seen").items()}
         emitted = emitted_at(kafka, topic_names(topics).signals)
         waits = [seen[number] - emitted[number] for number in sorted(seen)]
